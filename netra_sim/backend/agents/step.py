@@ -1,0 +1,172 @@
+"""One agent's work: ask the model, run the tools it calls, check the answer; every move is an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from netra_sim.backend.agents.llm import Model
+from netra_sim.backend.agents.specs import Agent
+from netra_sim.backend.agents.sse import Call
+from netra_sim.backend.agents.tools import Tool, offered
+from netra_sim.backend.chat.messages import Entry, Event, Order, RunJournal
+from netra_sim.backend.reliability.policy import Policy, Unavailable
+from netra_sim.backend.reliability.together import together
+from netra_sim.backend.store.database import Database
+
+RunTool = Callable[[Call], Coroutine[Any, Any, dict[str, Any]]]
+Gather = Callable[[Sequence[Call], RunTool], Awaitable[list[dict[str, Any]]]]
+TRIES = 2  # for an answer that does not satisfy its schema
+
+
+class BadAnswer(Exception):
+    """The model's answer does not satisfy the agent's schema."""
+
+
+class ToolFailed(Exception):
+    """A tool gave no data: an agent that has no figures must not state any."""
+
+
+async def at_once(calls: Sequence[Call], run: RunTool) -> list[dict[str, Any]]:
+    """The tools of one agent are independent: run them in parallel."""
+    return await together(*(run(call) for call in calls))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every agent works with."""
+
+    model: Model
+    database: Database
+    tools: Mapping[str, Tool]
+    policy: Policy
+    gather: Gather
+
+
+class Step:
+    """One agent within one run."""
+
+    def __init__(self, agent: Agent, order: Order, journal: RunJournal, bench: Bench) -> None:
+        self._agent, self._order, self._journal, self._bench = agent, order, journal, bench
+        self._thoughts = 0
+
+    async def run(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The agent's checked answer, given what the agents before it found."""
+        begun = time.monotonic()
+        events = [self.event("agent_started", status="started", message=self._agent.prompt), self._thinking(10)]
+        await self._journal.write(Entry(events))
+        talk = self._opening(known)
+        if self._agent.tools:
+            talk += await self._with_tools(talk)
+        result = await self._answer(talk)
+        took = round((time.monotonic() - begun) * 1000, 3)
+        done = self.event("agent_completed", status="completed", result=result, execution_time_ms=took)
+        await self._journal.write(Entry([done], checkpoint=(self._agent.name, result)))
+        return result
+
+    def event(self, type_: str, **data: Any) -> Event:
+        """An event of this agent."""
+        return Event(type_, {"agent_name": self._agent.name, **data})
+
+    def _thinking(self, percent: int) -> Event:
+        self._thoughts += 1
+        words = "Reading the question" if self._thoughts == 1 else "Weighing what the tools found"
+        return self.event("agent_thinking", reasoning=words, step_number=self._thoughts, progress_percentage=percent)
+
+    def _opening(self, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = orjson.dumps(dict(known)).decode()
+        return [
+            {"role": "system", "content": f"{self._agent.prompt} Found so far: {found}"},
+            {"role": "user", "content": self._order.text},
+        ]
+
+    async def _with_tools(self, talk: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What the model asked the tools, and what they said."""
+        request = {"messages": talk, "tools": offered(self._agent.tools), "tool_choice": "required"}
+        answer = await self._bench.model.complete(request, self._draw(0))
+        calls = answer.calls
+        executing = [
+            self.event("tool_executing", tool_name=c.name, call_id=c.id, parameters=_arguments(c)) for c in calls
+        ]
+        await self._journal.write(Entry(executing))
+        outcomes = await self._bench.gather(calls, self._call)
+        if errors := [o["error"] for o in outcomes if "error" in o]:
+            raise ToolFailed("; ".join(errors))
+        await self._journal.write(Entry([self._thinking(60)]))
+        asked = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
+        ]
+        told = [
+            {"role": "tool", "tool_call_id": c.id, "content": orjson.dumps(o["result"]).decode()}
+            for c, o in zip(calls, outcomes, strict=True)
+        ]
+        return [{"role": "assistant", "content": None, "tool_calls": asked}, *told]
+
+    async def _call(self, call: Call) -> dict[str, Any]:
+        """Run one tool; its failure is a result that says so."""
+        begun = time.monotonic()
+        outcome: dict[str, Any]
+        tool = self._bench.tools.get(call.name)
+        if tool is None:
+            outcome = {"error": f"there is no tool named {call.name}"}
+        else:
+            try:
+                run = tool
+                outcome = {
+                    "result": await self._bench.policy.run(lambda: run(self._bench.database, self._order.user_id))
+                }
+            except Unavailable as error:
+                outcome = {"error": f"the tool could not reach its data ({error.dependency})"}
+        took = round((time.monotonic() - begun) * 1000, 3)
+        done = self.event("tool_completed", tool_name=call.name, call_id=call.id, **outcome, execution_time_ms=took)
+        await self._journal.write(Entry([done]))
+        return outcome
+
+    async def _answer(self, talk: list[dict[str, Any]]) -> dict[str, Any]:
+        schema = {"name": self._agent.name, "schema": self._agent.schema()}
+        request = {"messages": talk, "response_format": {"type": "json_schema", "json_schema": schema}}
+        problem = ""
+        for attempt in range(1, TRIES + 1):
+            answer = await self._bench.model.complete(request, self._draw(attempt))
+            try:
+                return checked(answer.text, self._agent)
+            except BadAnswer as error:
+                problem = str(error)
+        raise BadAnswer(problem)
+
+    def _draw(self, attempt: int) -> str:
+        return f"{self._order.user_id}/{self._order.message_id}/{self._agent.name}/{attempt}"
+
+
+def checked(text: str, agent: Agent) -> dict[str, Any]:
+    """The answer as an object with every property there, of its type and within its bounds; else BadAnswer."""
+    try:
+        answer = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadAnswer(f"not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise BadAnswer("not an object")
+    for name, spec in agent.properties.items():
+        _check_property(name, spec, answer.get(name))
+    return {name: answer[name] for name in agent.properties}
+
+
+def _check_property(name: str, spec: dict[str, Any], value: Any) -> None:
+    kinds: dict[str, Any] = {"string": str, "number": (int, float), "array": list}
+    if not isinstance(value, kinds[spec["type"]]):
+        raise BadAnswer(f"{name} is not a {spec['type']}")
+    if spec["type"] == "number" and not spec["minimum"] <= value <= spec["maximum"]:
+        raise BadAnswer(f"{name} is outside {spec['minimum']} to {spec['maximum']}")
+    if "enum" in spec and value not in spec["enum"]:
+        raise BadAnswer(f"{name} is none of {spec['enum']}")
+
+
+def _arguments(call: Call) -> Any:
+    try:
+        return orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        return {}

@@ -1,0 +1,145 @@
+"""Runs: triage, the route its answer asks for, one answer to the user; every state change is in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from netra_sim.backend.agents.llm import ModelError
+from netra_sim.backend.agents.machine import TABLE, check
+from netra_sim.backend.agents.schedule import Schedule
+from netra_sim.backend.agents.specs import AGENTS, ROUTES, route_for
+from netra_sim.backend.agents.step import BadAnswer, Bench, Step, ToolFailed
+from netra_sim.backend.chat.messages import Claimed, Entry, Event, Order, RunJournal
+from netra_sim.backend.reliability.deadline import deadline
+from netra_sim.backend.reliability.policy import Unavailable
+
+log = logging.getLogger("netra.supervisor")
+OpenJournal = Callable[[Order], RunJournal]
+
+
+class Run:
+    """One run from its message to its answer."""
+
+    def __init__(self, order: Order, journal: RunJournal, bench: Bench, schedule: Schedule) -> None:
+        self._order, self._journal, self._bench, self._schedule = order, journal, bench, schedule
+        self._state = "pending"
+        self._known: dict[str, Any] = {}
+        self._failed: dict[str, str] = {}
+        self._begun = time.monotonic()
+
+    async def run(self) -> None:
+        """Do the whole work; Claimed when another worker has it, Unavailable when it cannot even be recorded."""
+        await self._move("starting", self._event("agent_started", status="started", message="Working on your question"))
+        await self._move("running", self._thought(1, "Asking triage what the question needs", 5))
+        await self._agent("triage")
+        name = route_for(self._known.get("triage", {}).get("completeness"))
+        await self._journal.write(Entry([self._thought(2, f"Taking the {name} route", 20)], route=name))
+        await self._schedule(ROUTES[name], self._agent)
+        await self._move("completing", self._thought(3, "Summing up", 95))
+        await self._finish(name)
+
+    async def close(self, type_: str, state: str, reason: str) -> None:
+        """End the run without an answer, and tell the user; goes by what was really committed."""
+        self._state = await self._journal.reload()
+        if TABLE[self._state]:
+            await self._move(state, self._event(type_, status=state, reason=reason, execution_time_ms=self._took()))
+
+    async def _finish(self, route: str) -> None:
+        report = self._known.get("reporting")
+        if report is None:
+            await self.close("agent_error", "failed", self._failed.get("reporting", "No report was written."))
+            return
+        partial = route != "sufficient" or bool(self._failed)
+        figures = self._known.get("optimization", {})
+        answer = {**figures, **report, "route": route, "partial": partial, "missing": sorted(self._failed)}
+        done = self._event("agent_completed", status="completed", result=answer, execution_time_ms=self._took())
+        await self._move("completed", done, ("supervisor", answer), report["summary"])
+
+    async def _move(
+        self, state: str, event: Event, checkpoint: tuple[str, dict[str, Any]] | None = None, text: str | None = None
+    ) -> None:
+        """One state change with the event that tells of it, in one commit."""
+        await self._journal.write(Entry([event], check(self._state, state), checkpoint, text))
+        self._state = state
+
+    async def _agent(self, name: str) -> None:
+        """Run one agent; its failure is told and named, and the others go on."""
+        step = Step(AGENTS[name], self._order, self._journal, self._bench)
+        try:
+            self._known[name] = await step.run(self._known)
+        except (Unavailable, ModelError, BadAnswer, ToolFailed) as error:
+            if isinstance(error, Unavailable) and error.dependency == "postgres":
+                raise
+            self._failed[name] = _plain(error)
+            event = step.event("agent_error", status="failed", reason=_plain(error), execution_time_ms=self._took())
+            await self._journal.write(Entry([event]))
+
+    def _thought(self, number: int, words: str, percent: int) -> Event:
+        return self._event("agent_thinking", reasoning=words, step_number=number, progress_percentage=percent)
+
+    def _event(self, type_: str, **data: Any) -> Event:
+        return Event(type_, {"agent_name": "supervisor", **data})
+
+    def _took(self) -> float:
+        return round((time.monotonic() - self._begun) * 1000, 3)
+
+
+class Supervisor:
+    """The runs of this worker."""
+
+    def __init__(self, journal: OpenJournal, bench: Bench, schedule: Schedule, limit: float, most: int) -> None:
+        self._journal, self._bench, self._schedule = journal, bench, schedule
+        self._limit, self._most = limit, most
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def has_room(self) -> bool:
+        """False when as many runs are under way as this worker may have."""
+        return len(self._tasks) < self._most
+
+    def start(self, order: Order) -> None:
+        """Begin a run, unless this worker has it already."""
+        if order.run_id not in self._tasks:
+            task = asyncio.create_task(self._run(order), name=f"run {order.run_id}")
+            self._tasks[order.run_id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(order.run_id, None))
+
+    async def stop(self) -> None:
+        """Cut off what still runs; the journal holds how far it came."""
+        for task in tuple(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, order: Order) -> None:
+        run = Run(order, self._journal(order), self._bench, self._schedule)
+        try:
+            with deadline(self._limit):
+                async with asyncio.timeout(self._limit):
+                    await run.run()
+        except Claimed:
+            log.info("run is another worker's", extra={"run": order.run_id})
+        except TimeoutError:
+            await self._end(run, order, "agent_death", "timeout", "The run took longer than it may.")
+        except Unavailable as error:
+            await self._end(run, order, "agent_error", "failed", f"{error.dependency} was not available.")
+        except Exception:
+            log.exception("run failed", extra={"run": order.run_id})
+            await self._end(run, order, "agent_error", "failed", "Something went wrong on our side.")
+
+    async def _end(self, run: Run, order: Order, type_: str, state: str, reason: str) -> None:
+        """Write the end, however long the store stays away: a run must not be left open."""
+        try:
+            await run.close(type_, state, reason)
+        except Exception:
+            log.exception("run could not be closed", extra={"run": order.run_id})
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, ToolFailed):
+        return f"A tool gave no data: {error}."
+    if isinstance(error, Unavailable):
+        return "The language model does not answer."
+    return "The language model's answer could not be used."

@@ -1,0 +1,140 @@
+"""The only wiring: settings -> parts -> routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from netra_sim.backend import parts as parts_
+from netra_sim.backend.agents import llm
+from netra_sim.backend.agents.step import Bench
+from netra_sim.backend.agents.supervisor import Supervisor
+from netra_sim.backend.chat import threads
+from netra_sim.backend.chat.gateway import Gateway
+from netra_sim.backend.chat.hub import Hub, forever
+from netra_sim.backend.chat.inbox import Inbox
+from netra_sim.backend.chat.journal import Publisher
+from netra_sim.backend.config import Settings
+from netra_sim.backend.errors import PlatformError
+from netra_sim.backend.http import RequestDeadline, problem
+from netra_sim.backend.identity import routes as identity_routes
+from netra_sim.backend.identity.accounts import Accounts, signing_keys
+from netra_sim.backend.reliability.limiter import Limiter
+from netra_sim.backend.reliability.policy import TABLE, Policy, Unavailable
+from netra_sim.backend.store import database as postgres
+from netra_sim.backend.store import redis
+from netra_sim.backend.store.database import Database
+from netra_sim.backend.store.redis import RedisStore
+from netra_sim.backend.telemetry.health import Health
+from netra_sim.kernel.clock import Clock, SystemClock
+from netra_sim.kernel.rng import Rng
+
+log = logging.getLogger("netra.app")
+LOOK, RETRY, ORPHANED = 2.0, 0.5, 5.0  # seconds before scaling
+
+
+@contextlib.asynccontextmanager
+async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """A running worker's application; everything it opened is closed at the end."""
+    clock, parts = SystemClock(), parts_.load(settings.parts)
+    health = Health({})
+    policies = _policies(settings, clock, health)
+    connect_timeout = 60.0 if "timeout" in settings.without else settings.scaled(TABLE["postgres"].timeout)
+    database = parts.database(settings.postgres_url, settings.pool_size, policies["postgres"], connect_timeout)
+    store = RedisStore(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
+    model = llm.Model(settings, policies["llm"], policies["llm_fallback"])
+    async with contextlib.AsyncExitStack() as stack:
+        await database.open()
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(store.close)
+        stack.push_async_callback(model.close)
+        health.probes = {"postgres": lambda: _answers(database), "redis": store.ping, "llm": model.ping}
+        accounts = Accounts(database, store, parts.tokens(await signing_keys(database), settings), settings)
+        hub = Hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
+        publisher = Publisher(store, hub.offer)
+        bench = Bench(model, database, parts.tools, policies["tool"], parts.gather)
+        supervisor = Supervisor(
+            lambda order: parts.journal(order, database, publisher, clock),
+            bench, parts.schedule, settings.scaled(settings.run_deadline), settings.agents_at_once,
+        )  # fmt: skip
+        inbox = parts.inbox(database, publisher, settings.worker)
+        gateway = Gateway(
+            settings, database, accounts.authenticate, hub, inbox, supervisor, Limiter(store, settings.time_scale),
+            parts.socket, parts.welcome, parts.credentials,
+        )  # fmt: skip
+        loops = [
+            asyncio.create_task(hub.listen(), name="listen"),
+            asyncio.create_task(hub.watch(), name="watch"),
+            asyncio.create_task(_adopt(inbox, supervisor, clock, settings.scaled(ORPHANED)), name="adopt"),
+        ]
+        forever(*loops)
+        stack.push_async_callback(supervisor.stop)
+        for loop in loops:
+            stack.callback(loop.cancel)
+        yield _entrance(_http(settings, accounts, database, health), gateway)
+
+
+def _policies(settings: Settings, clock: Clock, health: Health) -> dict[str, Policy]:
+    transient: dict[str, Callable[[BaseException], bool]] = {
+        "postgres": postgres.transient,
+        "redis": redis.transient,
+        "llm": llm.transient,
+        "llm_fallback": llm.transient,
+        "tool": lambda error: isinstance(error, TimeoutError),
+    }
+    rng = Rng(settings.seed).child("backend", settings.worker)
+    return {
+        name: Policy(
+            name, TABLE[name], clock=clock, rng=rng.stream(name), transient=judge, without=settings.without,
+            scale=settings.time_scale, tell=health.breaker_changed,
+        )
+        for name, judge in transient.items()
+    }  # fmt: skip
+
+
+def _http(settings: Settings, accounts: Accounts, database: Database, health: Health) -> Starlette:
+    routes = [
+        *identity_routes.routes(accounts),
+        *threads.routes(database, accounts.authenticate),
+        *health.routes(),
+    ]
+    middleware = [Middleware(RequestDeadline, seconds=settings.scaled(settings.request_deadline))]
+    handled = (PlatformError, Unavailable, HTTPException, Exception)
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=dict.fromkeys(handled, problem))
+
+
+def _entrance(http: ASGIApp, gateway: Gateway) -> ASGIApp:
+    async def enter(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == "/ws":
+            await gateway(scope, receive, send)
+        else:
+            await http(scope, receive, send)
+
+    return enter
+
+
+async def _adopt(inbox: Inbox, supervisor: Supervisor, clock: Clock, every: float) -> None:
+    """Begin runs that were stored but that nobody began."""
+    while True:
+        await clock.sleep(every)
+        if not supervisor.has_room():
+            continue
+        try:
+            for order in await inbox.pending(every):
+                supervisor.start(order)
+        except Unavailable as error:
+            log.warning("cannot look for runs to adopt", extra={"cause": error.cause})
+
+
+async def _answers(database: Database) -> bool:
+    try:
+        return await database.fetchrow("SELECT 1") is not None
+    except Unavailable:
+        return False

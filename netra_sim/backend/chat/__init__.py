@@ -1,0 +1,1 @@
+"""Sockets, threads, messages and each user's one durable event stream."""

@@ -1,0 +1,77 @@
+"""The one settings table; every figure can be overridden by the environment (`NETRA_<NAME>`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netra_sim.kernel.errors import BadValue
+
+Protection = Literal["deadline", "retry", "breaker", "timeout", "budget"]
+Tier = Literal["free", "early", "mid", "enterprise"]
+
+
+class Settings(BaseModel):
+    """Addresses, limits and times of a worker; seconds are before `time_scale` (reference, section 7)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    postgres_url: str
+    redis_url: str
+    llm_url: str
+    llm_key: str = "none"
+    redis_prefix: str = "netra:"
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+    worker: str = "worker"
+    seed: int = 1
+    time_scale: float = Field(1.0, gt=0, le=10)
+    without: frozenset[Protection] = frozenset()
+    parts: str = ""
+
+    pool_size: int = Field(20, ge=1, le=500)
+    request_deadline: float = Field(5.0, gt=0)
+    run_deadline: float = Field(120.0, gt=0)
+    agents_at_once: int = Field(200, ge=1)
+    primary_model: str = "netra-large"
+    fallback_model: str = "netra-small"
+
+    issuer: str = "netra"
+    audience: str = "netra-platform"
+    access_life: float = 900.0
+    refresh_life: float = 7 * 86400.0
+    clock_skew: float = 60.0
+    session_cache: float = 3600.0
+
+    heartbeat: float = 25.0
+    authentication_timeout: float = 10.0
+    idle_timeout: float = 300.0
+    outbound_frames: int = 200
+    outbound_burst: int = 1000
+    replay_kept: int = 1000
+
+    def scaled(self, seconds: float) -> float:
+        """A timeout, pause or life, as it is at this time scale."""
+        return seconds * self.time_scale
+
+
+# Bytes of a message and messages a minute, by tier (reference, section 1).
+MESSAGE_BYTES: dict[Tier, int] = {"free": 8192, "early": 65536, "mid": 65536, "enterprise": 65536}
+SENDS_PER_MINUTE: dict[Tier, int] = {"free": 10, "early": 100, "mid": 300, "enterprise": 1000}
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that `NETRA_*` variables give; BadValue names the first field that is wrong."""
+    given: dict[str, object] = {}
+    for name in Settings.model_fields:
+        if (text := environment.get(f"NETRA_{name.upper()}")) is not None:
+            given[name] = [w for w in text.split(",") if w] if name == "without" else text
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = f"NETRA_{'_'.join(map(str, first['loc'])).upper()}"
+        raise BadValue(field=field, value=first.get("input"), allowed=first["msg"]) from error

@@ -1,0 +1,104 @@
+"""Circuit breaker: closed, open, half-open; after Nygard, Release It!, chapter 5."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from netra_sim.kernel.clock import Clock
+
+State = Literal["closed", "open", "half_open"]
+WINDOW, ENOUGH, IN_A_ROW = 20, 10, 8
+
+
+class BreakerLike(Protocol):
+    """What a policy asks of a breaker."""
+
+    state: State
+
+    def admit(self) -> float:
+        """0 when a call may go out, else the seconds until the next probe."""
+        ...
+
+    def record(self, *, ok: bool) -> None:
+        """Count how an attempt ended."""
+        ...
+
+    def abandon(self) -> None:
+        """An admitted attempt ended without telling anything about the dependency."""
+        ...
+
+
+class Breaker:
+    """Opens at 50 % failures of the last 20 attempts (10 at least) or 8 in a row; pauses double to a cap."""
+
+    def __init__(self, pause: float, cap: float, clock: Clock, tell: Callable[[State], None] = lambda _: None) -> None:
+        self.state: State = "closed"
+        self._pause, self._first, self._cap = pause, pause, cap
+        self._clock, self._tell = clock, tell
+        self._last: deque[bool] = deque(maxlen=WINDOW)
+        self._row = 0
+        self._until = 0
+        self._probing = False
+
+    def admit(self) -> float:
+        """Let a call out when closed; when open, one probe after the pause."""
+        if self.state == "closed":
+            return 0.0
+        wait = (self._until - self._clock.now_ns()) / 1e9
+        if wait > 0:
+            return wait
+        if self._probing:
+            return self._pause
+        self._enter("half_open")
+        self._probing = True
+        return 0.0
+
+    def record(self, *, ok: bool) -> None:
+        """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""
+        if self.state != "closed":
+            if self._probing:
+                self._probing = False
+                self._close() if ok else self._open(min(self._pause * 2, self._cap))
+            return
+        self._last.append(ok)
+        self._row = 0 if ok else self._row + 1
+        failed = self._last.count(False)
+        if self._row >= IN_A_ROW or (len(self._last) >= ENOUGH and failed * 2 >= len(self._last)):
+            self._open(self._first)
+
+    def abandon(self) -> None:
+        """A cancelled probe leaves its place to the next call."""
+        self._probing = False
+
+    def _open(self, pause: float) -> None:
+        self._pause = pause
+        self._until = self._clock.now_ns() + round(pause * 1e9)
+        self._enter("open")
+
+    def _close(self) -> None:
+        self._last.clear()
+        self._row, self._pause = 0, self._first
+        self._enter("closed")
+
+    def _enter(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self._tell(state)
+
+
+class BareBreaker:
+    """No breaker: every call goes out."""
+
+    state: State = "closed"
+
+    def admit(self) -> float:
+        """Always now."""
+        return 0.0
+
+    def record(self, *, ok: bool) -> None:
+        """Nothing is counted."""
+
+    def abandon(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,1 @@
+"""Postgres and Redis as the platform uses them."""

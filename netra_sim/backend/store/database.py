@@ -1,0 +1,99 @@
+"""Postgres under its policy: single statements, and a unit of work that rolls back unless committed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import asyncpg.pool
+
+from netra_sim.backend.reliability.policy import Policy
+
+T = TypeVar("T")
+Connection = asyncpg.pool.PoolConnectionProxy
+Work = Callable[[Connection], Awaitable[T]]
+
+PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    OSError,
+    TimeoutError,
+)
+
+
+def transient(error: BaseException) -> bool:
+    """True when the same statement may succeed later: connection, overload, timeout, serialization failure."""
+    if isinstance(error, asyncpg.InterfaceError):  # the client's words for a connection that went away under it
+        return "connection" in str(error)
+    return isinstance(error, PASSING)
+
+
+class Database:
+    """A bounded pool whose every use passes the Postgres policy."""
+
+    def __init__(self, url: str, size: int, policy: Policy, connect_timeout: float) -> None:
+        self._url, self._size, self._connect_timeout = url, size, connect_timeout
+        self.policy = policy
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Make the pool; connections are opened as they are needed, and again when they were lost."""
+        self._pool = await asyncpg.create_pool(
+            self._url, min_size=0, max_size=self._size, timeout=self._connect_timeout, reset=_nothing_to_reset
+        )
+
+    async def close(self) -> None:
+        """Drop every connection; what still runs is cut off."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def fetch(self, sql: str, *values: Any, repeatable: bool = True) -> list[asyncpg.Record]:
+        """All rows of one statement; `repeatable` says that running it twice does no harm."""
+        return await self.run(lambda c: c.fetch(sql, *values), repeatable=repeatable)
+
+    async def fetchrow(self, sql: str, *values: Any, repeatable: bool = True) -> asyncpg.Record | None:
+        """The first row of one statement, or None."""
+        return await self.run(lambda c: c.fetchrow(sql, *values), repeatable=repeatable)
+
+    async def transaction(self, work: Work[T], *, repeatable: bool = False) -> T:
+        """Run `work` as one unit: all of it is committed, or none."""
+
+        async def unit(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self.run(unit, repeatable=repeatable)
+
+    async def run(self, work: Work[T], *, repeatable: bool = False) -> T:
+        """Run `work` on a connection under the policy; Unavailable when Postgres cannot be used."""
+
+        async def attempt() -> T:
+            async with self._connection() as connection:
+                return await work(connection)
+
+        return await self.policy.run(attempt, repeatable=repeatable)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        if self._pool is None:
+            raise RuntimeError("the database is not open")
+        connection = await self._pool.acquire()
+        try:
+            yield connection
+        except BaseException as error:
+            if not isinstance(error, asyncpg.PostgresError):
+                connection.terminate()  # its state is unknown: a held answer must not reach the next caller
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Transactions end with their unit and nothing sets session state, so a round trip is saved."""
