@@ -219,7 +219,8 @@ async def _close(send: Send, error: Exception) -> None:
     if told.code == "internal":
         log.error("socket failed", exc_info=error)
     with contextlib.suppress(OSError):  # the client may go first
-        await send({"type": "websocket.close", "code": told.entry.close or 1011, "reason": told.code})
+        code = told.entry.close or (1013 if told.entry.status == 503 else 1011)
+        await send({"type": "websocket.close", "code": code, "reason": told.code})
 
 
 def _decode(coded: str) -> str:

@@ -38,7 +38,7 @@ class Socket:
     def offer(self, seq: int, frame: bytes) -> None:
         """A committed frame: queue it when it is the next one; else the writer asks the store."""
         if self._cursor.offer(seq) == "send":
-            self._queue(frame)
+            self.durable(seq, frame)
         self._wake.set()
 
     def newest(self, seq: int) -> None:
@@ -77,9 +77,13 @@ class Socket:
             return  # the hub looks again in a moment and wakes this socket
         for seq, frame in rows:
             if self._cursor.offer(seq) == "send":
-                self._queue(frame)
+                self.durable(seq, frame)
         if rows:
             self._wake.set()
+
+    def durable(self, _seq: int, frame: bytes) -> None:
+        """The next frame of the stream: it goes out once."""
+        self._queue(frame)
 
     def _queue(self, frame: bytes) -> None:
         self._out.append(frame)

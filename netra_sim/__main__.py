@@ -1,0 +1,131 @@
+"""Command line: list what there is, run any part by hand.
+
+    python -m netra_sim list                  scenarios, their parameters, checks and controls
+    python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
+    python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
+    python -m netra_sim faults                the fault proxy on its own
+    python -m netra_sim report                render the report again from stored runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from netra_sim.kernel.errors import BadValue, NetraError
+
+USAGE_ERROR = 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit code: 0 pass, 1 verdicts that are not pass, 2 wrong use or aborted."""
+    given = _parser().parse_args(words)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except NetraError as error:
+        print(f"netra_sim: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m netra_sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(command=run)
+        return command
+
+    add("list", _list, "scenarios, their parameters, checks and controls")
+    run = add("run", _run, "run the notebooks of the scenarios and write the report")
+    run.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose name begins so")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="a parameter")
+    run.add_argument("--seed", help="seed of every random stream")
+    run.add_argument("--scale", help="time scale, 1 is real time")
+    run.add_argument("--jobs", type=int, default=1, help="notebooks at once (1: nothing distorts a measurement)")
+    add("serve", _serve, "a lab with the platform in front of it, until ctrl-C")
+    faults = add("faults", _faults, "the fault proxy on its own")
+    faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
+    faults.add_argument("--seed", type=int, default=1)
+    add("report", _report, "render the report again from stored runs")
+    add("host", _host, "the lab host; a client starts it")
+    return parser
+
+
+def _list(_given: argparse.Namespace) -> int:
+    from netra_sim.scenarios import registry
+
+    for name, scenario in registry.scenarios().items():
+        usual = scenario.parameters()
+        print(f"{name}\n  {scenario.question}")
+        for field in type(usual).model_fields:
+            print(f"    --set {field}={getattr(usual, field)}  ({scenario.parameters.allowed(field)})")
+        for check in scenario.judges(usual):
+            print(f"  check {check.name}: proves {', '.join(check.proves) or 'no line by itself'}; "
+                  f"controls: {', '.join(check.controls) or 'none'}")  # fmt: skip
+    return 0
+
+
+def _run(given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.door import project
+    from netra_sim.scenarios.sweep import plan, sweep
+
+    root = project()
+    jobs = plan(root, root / "runs", given.only, _values(given))
+    code = sweep(jobs, max(1, given.jobs))
+    _report(given)
+    return code
+
+
+def _values(given: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of the command line, as text; the scenario turns them into its own types."""
+    values: dict[str, Any] = {}
+    for text in given.values:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadValue(field="--set", value=text, allowed="NAME=VALUE, such as users=100")
+        values[name] = value
+    if given.seed is not None:
+        values["seed"] = given.seed
+    if given.scale is not None:
+        values["time_scale"] = given.scale
+    return values
+
+
+def _report(_given: argparse.Namespace) -> int:
+    from netra_sim.reports.site import build
+    from netra_sim.scenarios import registry
+    from netra_sim.scenarios.door import project
+
+    root = project()
+    index = build(root / "runs", root / "reports", registry.requirements())
+    print(f"report: {Path(index).relative_to(root)}")
+    return 0
+
+
+def _serve(_given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.serve import serve
+
+    return serve()
+
+
+def _faults(given: argparse.Namespace) -> int:
+    from netra_sim.faults.serve import main as faults
+
+    return faults(["--port", str(given.port), "--seed", str(given.seed)])
+
+
+def _host(_given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.host import main as host
+
+    return host()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

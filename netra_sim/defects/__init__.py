@@ -1,0 +1,35 @@
+"""Known defects for control runs: each is a function from the production parts to defective ones.
+
+A worker started with `NETRA_PARTS=netra_sim.defects:event_dropped` has that one defect; the backend knows of none.
+"""
+
+from netra_sim.defects.agents import (
+    canary_leaked,
+    dependencies_ignored,
+    event_forgotten,
+    steps_in_sequence,
+    transition_skipped,
+)
+from netra_sim.defects.sockets import (
+    event_dropped,
+    event_sent_twice,
+    subprotocol_ignored,
+    token_not_checked,
+    welcome_without_limits,
+)
+from netra_sim.defects.storage import acknowledged_before_commit, dead_connections_kept
+
+__all__ = [
+    "acknowledged_before_commit",
+    "canary_leaked",
+    "dead_connections_kept",
+    "dependencies_ignored",
+    "event_dropped",
+    "event_forgotten",
+    "event_sent_twice",
+    "steps_in_sequence",
+    "subprotocol_ignored",
+    "token_not_checked",
+    "transition_skipped",
+    "welcome_without_limits",
+]

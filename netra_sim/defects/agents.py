@@ -1,0 +1,78 @@
+"""Defects of runs and tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from netra_sim.backend.agents.schedule import RunAgent
+from netra_sim.backend.agents.specs import Route
+from netra_sim.backend.agents.sse import Call
+from netra_sim.backend.agents.step import RunTool
+from netra_sim.backend.chat.journal import Journal
+from netra_sim.backend.chat.messages import Entry
+from netra_sim.backend.parts import Parts
+from netra_sim.backend.reliability.together import together
+from netra_sim.backend.store.database import Database
+
+
+def event_forgotten(parts: Parts) -> Parts:
+    """The end of triage's tool is never told."""
+
+    class Forgetful(Journal):
+        async def write(self, entry: Entry) -> None:
+            told = [e for e in entry.events if (e.type, e.data["agent_name"]) != ("tool_completed", "triage")]
+            if told:
+                await super().write(replace(entry, events=told))
+
+    return replace(parts, journal=Forgetful)
+
+
+def transition_skipped(parts: Parts) -> Parts:
+    """The state `running` is never entered: runs go from starting to completing."""
+
+    class Skipping(Journal):
+        async def write(self, entry: Entry) -> None:
+            changed = {("starting", "running"): None, ("running", "completing"): ("starting", "completing")}
+            if entry.transition in changed:
+                entry = replace(entry, transition=changed[entry.transition])
+            await super().write(entry)
+
+    return replace(parts, journal=Skipping)
+
+
+def dependencies_ignored(parts: Parts) -> Parts:
+    """Every agent of a route begins at once."""
+
+    async def all_at_once(route: Route, run: RunAgent) -> None:
+        async def one(name: str) -> None:
+            await run(name)
+
+        await together(*(one(name) for name in route))
+
+    return replace(parts, schedule=all_at_once)
+
+
+def steps_in_sequence(parts: Parts) -> Parts:
+    """Nothing runs in parallel: one agent after the other, one tool after the other."""
+
+    async def one_by_one(route: Route, run: RunAgent) -> None:
+        for name in route:
+            await run(name)
+
+    async def calls_one_by_one(calls: Sequence[Call], run: RunTool) -> list[dict[str, Any]]:
+        return [await run(call) for call in calls]
+
+    return replace(parts, schedule=one_by_one, gather=calls_one_by_one)
+
+
+def canary_leaked(parts: Parts) -> Parts:
+    """The inventory tool forgets whose data it may read."""
+
+    async def everybodys(database: Database, user_id: str) -> dict[str, Any]:
+        own = await parts.tools["data_inventory"](database, user_id)
+        rows = await database.fetch("SELECT DISTINCT project FROM workload ORDER BY project")
+        return {**own, "projects": [row["project"] for row in rows]}
+
+    return replace(parts, tools={**parts.tools, "data_inventory": everybodys})

@@ -1,0 +1,67 @@
+"""Defects towards Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+
+from netra_sim.backend.chat.inbox import Accepted, Inbox
+from netra_sim.backend.chat.messages import Order
+from netra_sim.backend.parts import Parts
+from netra_sim.backend.reliability.policy import Unavailable
+from netra_sim.backend.store.database import Connection, Database
+
+log = logging.getLogger("netra.defects")
+
+
+def acknowledged_before_commit(parts: Parts) -> Parts:
+    """A message is acknowledged as soon as it arrives; when storing it fails, nobody is told."""
+
+    class Hasty(Inbox):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self._storing: set[asyncio.Task[None]] = set()
+
+        async def accept(self, user_id: str, thread_id: str, message_id: str, text: str) -> Accepted:
+            task = asyncio.create_task(self._store(user_id, thread_id, message_id, text))
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+            order = Order(str(uuid.uuid4()), user_id, thread_id, message_id, text)
+            return Accepted(order, duplicate=True, status="unknown")
+
+        async def _store(self, user_id: str, thread_id: str, message_id: str, text: str) -> None:
+            try:
+                await super().accept(user_id, thread_id, message_id, text)
+            except Unavailable as error:
+                log.warning("an acknowledged message is lost", extra={"message": message_id, "cause": error.cause})
+
+    return replace(parts, inbox=Hasty)
+
+
+def dead_connections_kept(parts: Parts) -> Parts:
+    """The pool opens its connections once; one that died is handed out again."""
+
+    class Stale(Database):
+        _fixed: asyncio.Queue[Any]
+
+        async def open(self) -> None:
+            self._fixed = asyncio.Queue()
+            for _ in range(5):
+                self._fixed.put_nowait(await asyncpg.connect(self._url, timeout=self._connect_timeout))
+
+        @contextlib.asynccontextmanager
+        async def _connection(self) -> AsyncIterator[Connection]:
+            connection = await self._fixed.get()
+            try:
+                yield connection
+            finally:
+                self._fixed.put_nowait(connection)
+
+    return replace(parts, database=Stale)

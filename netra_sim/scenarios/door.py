@@ -1,0 +1,95 @@
+"""The front door: what a notebook calls. It checks what it is given before anything starts."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from netra_sim.lab.client import HostClient
+from netra_sim.reports.result import Result
+from netra_sim.scenarios import registry
+from netra_sim.scenarios.scenario import Parameters, Scenario
+
+
+class Lab:
+    """A lab that serves several runs; `async with Lab() as lab` starts and stops it."""
+
+    def __init__(self, *, seed: int = 7, time_scale: float = 0.1) -> None:
+        self._settings = {"seed": seed, "time_scale": time_scale}
+        self._client = HostClient()
+
+    async def __aenter__(self) -> Self:
+        await self._client.start()
+        try:
+            await self._client.call("start", self._settings)
+        except BaseException:
+            await self._client.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+
+    async def run(self, scenario: str, **parameters: Any) -> Result:
+        """Run a scenario with its controls; UnknownName or BadValue before anything happens."""
+        spec = registry.find(scenario)
+        given = {**self._settings, **parameters}
+        return await self._run(spec, spec.parameters.checked(given))
+
+    async def _run(self, spec: Scenario, parameters: Parameters) -> Result:
+        folder = _folder(spec, parameters)
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = {
+            "scenario": spec.name,
+            "parameters": parameters.model_dump(mode="json"),
+            "folder": str(folder),
+        }
+        await self._client.call("run", asked, on_event=_progress)
+        return Result.load(folder / "result.json")
+
+
+async def run(scenario: str, **parameters: Any) -> Result:
+    """Start a lab, run one scenario with its controls in it, stop the lab."""
+    spec = registry.find(scenario)
+    checked = spec.parameters.checked(parameters)
+    async with Lab(seed=checked.seed, time_scale=checked.time_scale) as lab:
+        return await lab._run(spec, checked)
+
+
+def scenarios() -> dict[str, str]:
+    """Name and title of every scenario."""
+    return {name: spec.title for name, spec in registry.scenarios().items()}
+
+
+def project() -> Path:
+    """Where runs and reports go: the checkout that holds the notebooks, else the working directory."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "noxfile.py").exists()), here)
+
+
+def _folder(spec: Scenario, parameters: Parameters) -> Path:
+    """Of this run: the one that a sweep has named, else a new one by time and seed."""
+    if named := os.environ.get("NETRA_RUN_FOLDER"):
+        return Path(named)
+    return new_folder(project() / "runs", spec.name, parameters.seed)
+
+
+def new_folder(runs: Path, scenario: str, seed: int) -> Path:
+    """`runs/<scenario>/<time>-seed<n>`; the time is UTC to the millisecond, so that names sort by age."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    return runs / scenario / f"{stamp}Z-seed{seed}"
+
+
+def _progress(event: dict[str, Any]) -> None:
+    """A line for whoever watches: the sweep's file, or the cell."""
+    if path := os.environ.get("NETRA_PROGRESS"):
+        with open(path, "a") as out:
+            out.write(json.dumps(event) + "\n")
+    else:
+        print(f"{event['scenario']}: {event['trial']}: {event['phase']}", end="\r", flush=True)

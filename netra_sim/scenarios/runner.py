@@ -1,0 +1,120 @@
+"""A scenario in a lab: the protected trial, then each control, then one result."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
+from netra_sim.kernel.history import History
+from netra_sim.lab.lab import Lab
+from netra_sim.scenarios import provenance
+from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.trial import Trial
+
+SIDE_BY_SIDE = 2  # controls at once, where they do not need the services for themselves
+SCHEMA = 1
+Tell = Callable[[str, str], None]
+
+
+async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> dict[str, Any]:
+    """The result as a dict; it is also written to `folder`, atomically and last, beside the histories."""
+    began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
+    stem = f"{scenario.name.replace('/', '_').replace('-', '_')}_{parameters.seed}_{os.getpid()}_{time.monotonic_ns()}"
+
+    async def trial(control: Control | None, number: int) -> History:
+        label = control.name if control else "protected"
+        return await Trial(
+            lab, scenario, parameters, control, f"{stem}_{number}", folder, lambda phase: tell(label, phase)
+        ).run()
+
+    checks = scenario.judges(parameters)
+    history = await trial(None, 0)
+    verdicts = [judge(check, history) for check in checks]
+    gate = asyncio.Semaphore(1 if scenario.exclusive else SIDE_BY_SIDE)
+
+    async def controlled(number: int, control: Control) -> dict[str, Any]:
+        async with gate:
+            return _control(control, checks, await trial(control, number))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(controlled(n, c)) for n, c in enumerate(scenario.controls(parameters), start=1)]
+    controls = [task.result() for task in tasks]
+    result = {
+        "schema": SCHEMA,
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "question": scenario.question,
+        "hypothesis": scenario.hypothesis,
+        "consequence": scenario.consequence,
+        "group": scenario.group,
+        "verdict": overall(verdicts, controls),
+        "parameters": parameters.model_dump(mode="json"),
+        "seed": parameters.seed,
+        "time_scale": parameters.time_scale,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 3),
+        "checks": [_check(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)],
+        "faults": faults(history),
+        "controls": controls,
+        "history": "history.jsonl",
+        "servers": lab.servers(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "command": provenance.command(scenario, parameters),
+        "runbook": list(scenario.runbook),
+        "not_proven": list(scenario.not_proven),
+        "logs": lab.logs(),
+        "error": None,
+    }
+    write(folder / "result.json", result)
+    return result
+
+
+def overall(verdicts: Sequence[Verdict], controls: Sequence[dict[str, Any]]) -> Outcome:
+    """The gravest verdict; a control that did not fail as it must makes the scenario fail: it proved nothing."""
+    convicted: list[Outcome] = ["pass" if control["convicts"] else "fail" for control in controls]
+    return worst([*(v.outcome for v in verdicts), *convicted])
+
+
+def faults(history: History) -> list[dict[str, Any]]:
+    """Each planned fault: kind, target, when it struck and ended (seconds since start), and what it hit."""
+    rows = []
+    for fault in history.faults():
+        times = {"planned": fault.planned, "fired": fault.fired, "healed": fault.healed}
+        seconds = {k: None if t is None else round(history.seconds(t), 3) for k, t in times.items()}
+        rows.append({"kind": fault.kind, "target": fault.target, **seconds, "hits": fault.hits})
+    return rows
+
+
+def write(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file, the new one, or none; never half of one."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(value, indent=1, default=str))
+    draft.replace(path)
+
+
+def _control(control: Control, checks: Sequence[Check], history: History) -> dict[str, Any]:
+    verdicts = [judge(check, history) for check in checks]
+    failed = [v.check for v in verdicts if v.outcome == "fail"]
+    return {
+        **control.describe(),
+        "expected": list(control.fails),
+        "failed": failed,
+        "verdict": worst(v.outcome for v in verdicts),
+        "convicts": set(control.fails) <= set(failed),
+        "history": f"control-{control.name}.jsonl",
+        "checks": [asdict(v) for v in verdicts],
+        "faults": faults(history),
+    }
+
+
+def _check(check: Check, verdict: Verdict) -> dict[str, Any]:
+    return {**asdict(verdict), "controls": list(check.controls)}

@@ -1,0 +1,116 @@
+"""What a scenario is: a frozen spec. Nothing in it runs by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netra_sim.checks.verdict import Check
+from netra_sim.faults.plan import Step
+from netra_sim.kernel.errors import BadValue, UnknownName
+from netra_sim.users.persona import Profile
+
+
+class Parameters(BaseModel):
+    """What every scenario takes; a scenario adds its own. Seconds are real ones, after `time_scale`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    users: int = Field(8, ge=2, le=5000, description="simulated users")
+    messages: int = Field(2, ge=1, le=100, description="messages of each user")
+    window: float = Field(1.0, ge=0, le=600, description="seconds in which the users arrive")
+    seed: int = Field(7, ge=0, le=2**32, description="seed of every random stream")
+    time_scale: float = Field(0.1, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
+
+    def scaled(self, seconds: float) -> float:
+        """A limit of the reference at this time scale."""
+        return seconds * self.time_scale
+
+    @classmethod
+    def checked(cls, given: dict[str, Any]) -> Self:
+        """The parameters; UnknownName or BadValue names the first that is wrong."""
+        for name in given:
+            if name not in cls.model_fields:
+                raise UnknownName(what="parameter", name=name, known=", ".join(sorted(cls.model_fields)))
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field_ = ".".join(map(str, first["loc"]))
+            raise BadValue(field=field_, value=first.get("input"), allowed=cls.allowed(field_)) from error
+
+    @classmethod
+    def allowed(cls, name: str) -> str:
+        """What a parameter takes, in words."""
+        info = cls.model_fields.get(name)
+        if info is None:
+            return "another value"
+        limits = [
+            f"{word} {getattr(constraint, key)}"
+            for key, word in _WORDS.items()
+            for constraint in info.metadata
+            if getattr(constraint, key, None) is not None
+        ]
+        kind = getattr(info.annotation, "__name__", str(info.annotation))
+        return f"{kind}, {', '.join(limits)} ({info.description})"
+
+
+_WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+@dataclass(frozen=True)
+class Control:
+    """The same run with a protection removed or a known defect put in; `fails` names the checks it must fail."""
+
+    name: str
+    why: str
+    fails: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    defect: str = ""
+    steps: tuple[Step, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """What was changed, for the result."""
+        setting = [{"fault": s.kind, "target": s.target, "attributes": dict(s.attributes)} for s in self.steps]
+        return {
+            "name": self.name,
+            "without": list(self.without) or None,
+            "defect": self.defect or None,
+            "setting": {"faults": setting} if setting else None,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One question about the platform, and everything needed to answer it."""
+
+    name: str
+    title: str
+    question: str
+    hypothesis: str
+    consequence: str
+    parameters: type[Parameters]
+    profile: Callable[[Any], Profile]
+    checks: Callable[[Any], tuple[Check, ...]]
+    controls: Callable[[Any], tuple[Control, ...]]
+    plan: Callable[[Any], tuple[Step, ...]] = field(default=lambda _: ())
+    runbook: tuple[str, ...] = ()
+    not_proven: tuple[str, ...] = ()
+    exclusive: bool = False
+
+    @property
+    def group(self) -> str:
+        """The first part of the name: golden, chaos, ..."""
+        return self.name.split("/")[0]
+
+    def judges(self, parameters: Parameters) -> tuple[Check, ...]:
+        """The checks, each with the controls that must make it fail."""
+        convicts: dict[str, list[str]] = {}
+        for control in self.controls(parameters):
+            for check in control.fails:
+                convicts.setdefault(check, []).append(control.name)
+        return tuple(replace(c, controls=tuple(convicts.get(c.name, ()))) for c in self.checks(parameters))

@@ -1,0 +1,161 @@
+"""The main job: every notebook with its parameters, live progress, then the report; ctrl-C still reports what ran."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from netra_sim.kernel.errors import UnknownName
+from netra_sim.scenarios import registry
+from netra_sim.scenarios.door import new_folder
+from netra_sim.scenarios.scenario import Scenario
+
+PASS, FAILED, ABORTED = 0, 1, 2
+GRACE = 4.0  # seconds for a lab to end in order after ctrl-C
+LOOK = 0.1  # seconds between looks at progress and processes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to run, with its checked parameters and the folder that takes its run."""
+
+    scenario: Scenario
+    notebook: Path
+    parameters: dict[str, Any]
+    folder: Path
+
+
+def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any]) -> list[Job]:
+    """The jobs of a sweep; UnknownName or BadValue before anything starts.
+
+    `only` keeps scenarios whose name begins with one of the words; a parameter must be known to every kept scenario.
+    """
+    known = registry.scenarios()
+    for word in only:
+        if not any(name.startswith(word) for name in known):
+            raise UnknownName(what="scenario", name=word, known=", ".join(known))
+    kept = [s for name, s in known.items() if not only or name.startswith(tuple(only))]
+    return [_job(root, runs, scenario, given) for scenario in kept]
+
+
+def _job(root: Path, runs: Path, scenario: Scenario, given: dict[str, Any]) -> Job:
+    checked = scenario.parameters.checked(given)
+    notebook = root / "notebooks" / f"{scenario.name}.ipynb"
+    values = {name: getattr(checked, name) for name in given}
+    return Job(scenario, notebook, values, new_folder(runs, scenario.name, checked.seed))
+
+
+def sweep(jobs: Sequence[Job], at_once: int = 1) -> int:
+    """Run the jobs; the exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted."""
+    waiting, running, ended = list(jobs), list[Running](), list[Running]()
+    with _interruptible() as stop:
+        while (waiting or running) and not stop:
+            while waiting and len(running) < at_once:
+                running.append(Running.start(waiting.pop(0)))
+            time.sleep(LOOK)
+            for one in tuple(running):
+                one.tell()
+                if one.process.poll() is not None:
+                    running.remove(one)
+                    ended.append(one.conclude())
+        ended += [one.end().conclude() for one in running]
+    return _exit_code(ended, missing=len(waiting))
+
+
+@dataclass
+class Running:
+    """A job under way: its process, and how much of its progress was told."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    began: float
+    told: int = 0
+
+    @staticmethod
+    def start(job: Job) -> Running:
+        """In a process group of its own, so that ctrl-C reaches the sweep alone, which then ends all in order."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "NETRA_RUN_FOLDER": str(job.folder),
+            "NETRA_PROGRESS": str(job.folder / "progress.jsonl"),
+            "NETRA_SWEEP": "1",
+        }
+        log = (job.folder / "papermill.log").open("wb")
+        words = [
+            sys.executable, "-m", "netra_sim.scenarios.execute", str(job.notebook),
+            str(job.folder / "notebook.ipynb"), json.dumps(job.parameters),
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, process_group=0
+        )
+        print(f"{job.scenario.name}: started", flush=True)
+        return Running(job, process, log, time.monotonic())
+
+    def tell(self) -> None:
+        """Print what has happened since the last look."""
+        path = self.job.folder / "progress.jsonl"
+        if not path.exists():
+            return
+        lines = path.read_text().splitlines()
+        for line in lines[self.told :]:
+            event = json.loads(line)
+            seconds = time.monotonic() - self.began
+            print(f"{event['scenario']}: {event['trial']}: {event['phase']}  ({seconds:.1f} s)", flush=True)
+        self.told = len(lines)
+
+    def end(self) -> Running:
+        """Kill the notebook's runner and its kernel; the lab host sees that and ends in order, which is waited for."""
+        runner = psutil.Process(self.process.pid)
+        family, kernels = runner.children(recursive=True), runner.children()
+        for one in (runner, *kernels):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.process.wait()
+        psutil.wait_procs(family, timeout=GRACE)
+        return self
+
+    def conclude(self) -> Running:
+        """Print the verdict."""
+        self.log.close()
+        print(f"{self.job.scenario.name}: {self.verdict()}  ({time.monotonic() - self.began:.1f} s)", flush=True)
+        if self.verdict() == "aborted":
+            text = (self.job.folder / "papermill.log").read_text(errors="replace").strip()
+            print(text[-2000:] or f"See {self.job.folder}", file=sys.stderr)
+        return self
+
+    def verdict(self) -> str:
+        """Out of the result file; aborted when there is none."""
+        path = self.job.folder / "result.json"
+        return str(json.loads(path.read_text())["verdict"]) if path.exists() else "aborted"
+
+
+def _exit_code(ended: Sequence[Running], missing: int) -> int:
+    verdicts = [one.verdict() for one in ended]
+    if missing or "aborted" in verdicts:
+        return ABORTED
+    return PASS if all(v == "pass" for v in verdicts) else FAILED
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """A list that a SIGINT or SIGTERM fills."""
+    caught: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: caught.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
