@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ async def _worker(settings: Settings) -> None:
                 ws_max_size=1 << 20, ws_per_message_deflate=False, timeout_graceful_shutdown=1, backlog=1024,
             )  # fmt: skip
             server = uvicorn.Server(config)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # uvicorn raises the signal again after its shutdown; by default that would kill us before our own.
+                signal.signal(number, lambda *_: setattr(server, "should_exit", True))
             print(json.dumps({"ready": True, "port": listener.getsockname()[1]}), flush=True)
             await server.serve(sockets=[listener])
 

@@ -26,6 +26,7 @@ from netra_sim.backend.errors import PlatformError
 from netra_sim.backend.http import RequestDeadline, problem
 from netra_sim.backend.identity import routes as identity_routes
 from netra_sim.backend.identity.accounts import Accounts, signing_keys
+from netra_sim.backend.identity.tokens import Key
 from netra_sim.backend.reliability.limiter import Limiter
 from netra_sim.backend.reliability.policy import TABLE, Policy, Unavailable
 from netra_sim.backend.store import database as postgres
@@ -56,7 +57,7 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         stack.push_async_callback(store.close)
         stack.push_async_callback(model.close)
         health.probes = {"postgres": lambda: _answers(database), "redis": store.ping, "llm": model.ping}
-        accounts = Accounts(database, store, parts.tokens(await signing_keys(database), settings), settings)
+        accounts = Accounts(database, store, parts.tokens(await _keys(database, clock), settings), settings)
         hub = Hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
         publisher = Publisher(store, hub.offer)
         bench = Bench(model, database, parts.tools, policies["tool"], parts.gather)
@@ -131,6 +132,16 @@ async def _adopt(inbox: Inbox, supervisor: Supervisor, clock: Clock, every: floa
                 supervisor.start(order)
         except Unavailable as error:
             log.warning("cannot look for runs to adopt", extra={"cause": error.cause})
+
+
+async def _keys(database: Database, clock: Clock) -> list[Key]:
+    """The signing keys; a worker that starts before its database waits for it, and says so."""
+    while True:
+        try:
+            return await signing_keys(database)
+        except Unavailable as error:
+            log.warning("waiting for the database", extra={"cause": error.cause})
+            await clock.sleep(error.retry_after)
 
 
 async def _answers(database: Database) -> bool:

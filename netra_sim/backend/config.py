@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,8 @@ from netra_sim.kernel.errors import BadValue
 
 Protection = Literal["deadline", "retry", "breaker", "timeout", "budget"]
 Tier = Literal["free", "early", "mid", "enterprise"]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
@@ -33,25 +35,25 @@ class Settings(BaseModel):
     parts: str = ""
 
     pool_size: int = Field(20, ge=1, le=500)
-    request_deadline: float = Field(5.0, gt=0)
-    run_deadline: float = Field(120.0, gt=0)
-    agents_at_once: int = Field(200, ge=1)
+    request_deadline: Seconds = 5.0
+    run_deadline: Seconds = 120.0
+    agents_at_once: Count = 200
     primary_model: str = "netra-large"
     fallback_model: str = "netra-small"
 
     issuer: str = "netra"
     audience: str = "netra-platform"
-    access_life: float = 900.0
-    refresh_life: float = 7 * 86400.0
-    clock_skew: float = 60.0
-    session_cache: float = 3600.0
+    access_life: Seconds = 900.0
+    refresh_life: Seconds = 7 * 86400.0
+    clock_skew: float = Field(60.0, ge=0, allow_inf_nan=False)
+    session_cache: Seconds = 3600.0
 
-    heartbeat: float = 25.0
-    authentication_timeout: float = 10.0
-    idle_timeout: float = 300.0
-    outbound_frames: int = 200
-    outbound_burst: int = 1000
-    replay_kept: int = 1000
+    heartbeat: Seconds = 25.0
+    authentication_timeout: Seconds = 10.0
+    idle_timeout: Seconds = 300.0
+    outbound_frames: Count = 200
+    outbound_burst: Count = 1000
+    replay_kept: Count = 1000
 
     def scaled(self, seconds: float) -> float:
         """A timeout, pause or life, as it is at this time scale."""
@@ -73,5 +75,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        field = f"NETRA_{'_'.join(map(str, first['loc'])).upper()}"
-        raise BadValue(field=field, value=first.get("input"), allowed=first["msg"]) from error
+        name = str(first["loc"][0])  # what follows in `loc` is a place within the value
+        # Of a missing one the input is all the others, secrets included.
+        field = f"NETRA_{name.upper()}"
+        raise BadValue(field=field, value=environment.get(field, ""), allowed=first["msg"]) from error

@@ -25,18 +25,21 @@ MAX_BODY = 1 << 20
 
 async def body(request: Request, model: type[Model]) -> Model:
     """The request's JSON as `model`; PlatformError `bad_request` names the first field that is wrong."""
-    if int(request.headers.get("content-length") or 0) > MAX_BODY:
-        raise PlatformError("bad_request", field="body", detail=f"The body is larger than {MAX_BODY} bytes.")
+    raw = bytearray()
+    async for chunk in request.stream():  # counted as it comes: a chunked body does not say its length
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise PlatformError("bad_request", field="body", detail=f"The body is larger than {MAX_BODY} bytes.")
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(bytes(raw))
     except ValidationError as error:
         raise invalid("bad_request", error) from error
 
 
-def invalid(code: str, error: ValidationError) -> PlatformError:
-    """What a model found wrong first, as a platform error with its `field`."""
+def invalid(code: str, error: ValidationError, skip: int = 0) -> PlatformError:
+    """What a model found wrong first, as a platform error with its `field`, less the first `skip` places of it."""
     first = error.errors()[0]
-    field = ".".join(map(str, first["loc"])) or "body"
+    field = ".".join(map(str, first["loc"][skip:])) or "body"
     return PlatformError(code, field=field, detail=f"{field}: {first['msg']}")
 
 

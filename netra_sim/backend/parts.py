@@ -42,7 +42,7 @@ def load(path: str) -> Parts:
     module, _, name = path.partition(":")
     try:
         change: Callable[[Parts], Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise BadValue(field="parts", value=path, allowed="the path of a function, as module:function") from error
     changed = change(Parts())
     if not isinstance(changed, Parts):

@@ -40,7 +40,7 @@ def acknowledged_before_commit(parts: Parts) -> Parts:
             try:
                 await super().accept(user_id, thread_id, message_id, text)
             except Unavailable as error:
-                log.warning("an acknowledged message is lost", extra={"message": message_id, "cause": error.cause})
+                log.warning("an acknowledged message is lost", extra={"message_id": message_id, "cause": error.cause})
 
     return replace(parts, inbox=Hasty)
 

@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from netra_sim.lab.lab import Lab
+from netra_sim.kernel.errors import BadValue
+from netra_sim.lab2.host import Host
+from netra_sim.lab2.lab import Lab
 from netra_sim.scenarios import registry, runner
 
 Emit = Callable[[dict[str, Any]], None]
 Handler = Callable[[dict[str, Any], Emit], Awaitable[Any]]
 
 
-class Host:
-    """One lab and its handlers."""
+class Methods:
+    """One lab, and what a client may ask of it."""
 
     def __init__(self) -> None:
         self._lab: Lab | None = None
@@ -39,6 +41,9 @@ class Host:
             raise RuntimeError("start comes before run")
         scenario = registry.find(params["scenario"])
         parameters = scenario.parameters.checked(params["parameters"])
+        if parameters.time_scale != self._lab.time_scale:
+            allowed = f"{self._lab.time_scale:g}, the one that this lab was started with"
+            raise BadValue(field="time_scale", value=parameters.time_scale, allowed=allowed)
         folder = Path(params["folder"])
 
         def tell(trial: str, phase: str) -> None:
@@ -46,3 +51,16 @@ class Host:
 
         await runner.run(self._lab, scenario, parameters, folder, tell)
         return {"folder": str(folder)}
+
+
+def main() -> int:
+    """Serve the client on the standard streams until it goes; exit code 0."""
+    import uvloop
+
+    uvloop.run(_main())
+    return 0
+
+
+async def _main() -> None:
+    methods = Methods()
+    await Host(methods.handlers(), methods.stop).serve()

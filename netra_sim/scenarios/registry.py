@@ -17,7 +17,9 @@ from netra_sim.scenarios.scenario import Scenario
 @cache
 def scenarios() -> dict[str, Scenario]:
     """All scenarios: each module of the catalogue holds one as SCENARIO."""
-    modules = [importlib.import_module(f"{catalogue.__name__}.{m.name}") for m in pkgutil.iter_modules(catalogue.__path__)]
+    modules = [
+        importlib.import_module(f"{catalogue.__name__}.{m.name}") for m in pkgutil.iter_modules(catalogue.__path__)
+    ]
     return {s.name: s for s in sorted((m.SCENARIO for m in modules), key=lambda s: (s.group != "golden", s.name))}
 
 

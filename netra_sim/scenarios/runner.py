@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
+from netra_sim.kernel.errors import NotOurs
 from netra_sim.kernel.history import History
-from netra_sim.lab.lab import Lab
+from netra_sim.lab2.lab import Lab
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.trial import Trial
@@ -35,6 +36,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
             lab, scenario, parameters, control, f"{stem}_{number}", folder, lambda phase: tell(label, phase)
         ).run()
 
+    refuse_what_is_not_ours(lab, scenario, parameters)
     checks = scenario.judges(parameters)
     history = await trial(None, 0)
     verdicts = [judge(check, history) for check in checks]
@@ -76,6 +78,15 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
     }
     write(folder / "result.json", result)
     return result
+
+
+def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters) -> None:
+    """NotOurs when the plan strikes a process that was given by URL."""
+    stores = {store.name: store for store in (lab.postgres, lab.redis)}
+    for step in scenario.plan(parameters):
+        store = stores.get(step.target)
+        if step.on_process and store is not None and not store.owned:
+            raise NotOurs(action=step.kind, service=step.target, setting=f"NETRA_{step.target.upper()}")
 
 
 def overall(verdicts: Sequence[Verdict], controls: Sequence[dict[str, Any]]) -> Outcome:

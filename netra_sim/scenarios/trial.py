@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.faults.nemesis import Nemesis
 from netra_sim.faults.plan import Plan
 from netra_sim.faults.residue import residue
-from netra_sim.kernel.clock import SystemClock
 from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
-from netra_sim.lab.lab import Lab
+from netra_sim.lab2.lab import Lab
+from netra_sim.scenarios.platform import Platform, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users import tenants
 from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, settled
 from netra_sim.users.load import arrivals, drive
-from netra_sim.users.persona import Persona, persona
+from netra_sim.users.persona import Persona, Say, persona
 from netra_sim.users.session import Session
 
-WORKERS = 2
-REQUEST_DEADLINE, RUN_DEADLINE, SETTLE = 5.0, 30.0, 60.0  # seconds before scaling
+# Seconds before scaling. A user's patience is several times the deadline: what is held too long must be seen.
+REQUEST_DEADLINE, RUN_LIMIT, SETTLE, DRAIN = 5.0, 30.0, 60.0, 300.0
 Tell = Callable[[str], None]
 
 
@@ -45,43 +44,48 @@ class Trial:
     async def run(self) -> History:
         """Everything from an empty namespace to a frozen history; nothing of the trial is left afterwards."""
         label = f"control-{self.control.name}" if self.control else "history"
+        rng = Rng(self.parameters.seed).child("users")
+        profile = self.scenario.profile(self.parameters)
+        people = [persona(rng, n, profile) for n in range(1, self.parameters.users + 1)]
         with (self.folder / f"{label}.jsonl").open("w") as sink:
-            history = HistoryWriter(SystemClock(), sink)
-            people = self._people()
+            history = HistoryWriter(sink=sink)
             self.tell("starting")
-            async with self._namespace(people) as url, FaultControl(self.lab.proxy.url) as control:
-                async with self._edges(control, url) as entrance:
-                    self.tell("load")
-                    await self._strike(control, history, people, entrance)
-                    self.tell("settling")
-                    await settled(url, self.parameters.scaled(SETTLE))
-                    await self._audit(control, history, people, url)
+            async with FaultControl(self.lab.proxy.url) as control, self._platform(control) as at:
+                known = [who.account for who in people if not who.signs_up]
+                await tenants.seed(at.database_url, rng, known)
+                self.tell("load")
+                await self._strike(at, control, history, people)
+                self.tell("settling")
+                await settled(at.database_url, self.parameters.scaled(SETTLE))
+                self.tell("auditing")
+                await self._audit(at, control, history, people)
             return history.freeze()
 
-    def _people(self) -> list[Persona]:
-        p, rng = self.parameters, Rng(self.parameters.seed).child("users")
-        return [persona(rng, n, self.scenario.profile(p)) for n in range(1, p.users + 1)]
+    def _platform(self, control: FaultControl) -> contextlib.AbstractAsyncContextManager[Platform]:
+        c = self.control
+        without, defect = (c.without, c.defect) if c else ((), "")
+        return platform(self.lab, control, self.name, self.parameters.seed, without=without, defect=defect)
 
-    @contextlib.asynccontextmanager
-    async def _namespace(self, people: list[Persona]) -> AsyncIterator[str]:
-        """A database of its own, with its tenants; dropped at the end, with its keys in Redis."""
-        url = await self.lab.create_database(self.name)
-        try:
-            known = [who.account for who in people if not who.signs_up]
-            await tenants.seed(url, Rng(self.parameters.seed).child("users"), known)
-            yield url
-        finally:
-            await self.lab.drop_namespace(self.name)
+    async def _strike(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
+        """Load and faults side by side; the faults end with the load at the latest."""
+        p = self.parameters
+        settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
+        rng = Rng(p.seed).child("users")
+        steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
+        killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
+        nemesis = Nemesis(Plan(steps, p.seed), control, killables, history, prefix=f"{self.name}/")
 
-    @contextlib.asynccontextmanager
-    async def _edges(self, control: FaultControl, url: str) -> AsyncIterator[str]:
-        """Every connection of this trial through the proxy: worker to store and model, user to worker."""
-        async with contextlib.AsyncExitStack() as stack:
-            urls = {}
-            for service, target in {"postgres": url, "redis": self.lab.redis.url, "llm": self.lab.llm.url}.items():
-                urls[service] = await self._edge(stack, control, service, target)
-            ports = await asyncio.gather(*(self._worker(stack, n, urls) for n in range(1, WORKERS + 1)))
-            upstream = ",".join(f"127.0.0.1:{port}" for port in ports)
-            port = await control.create_proxy(f"{self.name}/edge", upstream)
-            stack.push_async_callback(control.delete_proxy, f"{self.name}/edge")
-            yield f"http://127.0.0.1:{port}"
+        async def life(number: int) -> None:
+            await Session(people[number - 1], settings, history, rng).run()
+
+        messages = sum(isinstance(intent, Say) for who in people for intent in who.intents)
+        async with asyncio.TaskGroup() as group:
+            striking = group.create_task(nemesis.run())
+            await drive(arrivals(rng, p.users, p.window), life, history, p.scaled(DRAIN), messages)
+            striking.cancel()  # what was not healed yet is healed now
+
+    async def _audit(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
+        await audit(at.database_url, history, {who.account.email: who.account.canary for who in people})
+        killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
+        left = await residue(control, f"{self.name}/", killables)
+        history.seen("auditor", "residue", left=left)

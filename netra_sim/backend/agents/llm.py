@@ -44,7 +44,7 @@ class Model:
             "timeout": None,
             "limits": limits,
             "trust_env": False,
-            "verify": False,
+            "verify": settings.llm_url.startswith("https"),  # for http, no time is spent on loading certificates
             "headers": {"authorization": f"Bearer {settings.llm_key}"},
         }
         self._clients = [httpx.AsyncClient(**make) for _ in range(CLIENTS)]  # type: ignore[arg-type]

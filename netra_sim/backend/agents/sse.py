@@ -38,10 +38,13 @@ class Completion:
         chunk = orjson.loads(data)
         if not isinstance(chunk, dict):
             raise ValueError("a chunk is not an object")
-        self.tokens = (chunk.get("usage") or {}).get("total_tokens", self.tokens)
-        for choice in chunk.get("choices") or []:
-            self.finish = choice.get("finish_reason") or self.finish
-            self._delta(choice.get("delta") or {})
+        try:
+            self.tokens = (chunk.get("usage") or {}).get("total_tokens", self.tokens)
+            for choice in chunk.get("choices") or []:
+                self.finish = choice.get("finish_reason") or self.finish
+                self._delta(choice.get("delta") or {})
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"a chunk has another shape: {error}") from error
 
     @property
     def calls(self) -> list[Call]:

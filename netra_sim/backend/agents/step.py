@@ -89,6 +89,8 @@ class Step:
         request = {"messages": talk, "tools": offered(self._agent.tools), "tool_choice": "required"}
         answer = await self._bench.model.complete(request, self._draw(0))
         calls = answer.calls
+        if not calls:
+            raise BadAnswer("no tool was called")
         executing = [
             self.event("tool_executing", tool_name=c.name, call_id=c.id, parameters=_arguments(c)) for c in calls
         ]
@@ -157,8 +159,13 @@ def checked(text: str, agent: Agent) -> dict[str, Any]:
 
 def _check_property(name: str, spec: dict[str, Any], value: Any) -> None:
     kinds: dict[str, Any] = {"string": str, "number": (int, float), "array": list}
-    if not isinstance(value, kinds[spec["type"]]):
+    if not isinstance(value, kinds[spec["type"]]) or isinstance(value, bool):
         raise BadAnswer(f"{name} is not a {spec['type']}")
+    if spec["type"] == "array":
+        if not spec["minItems"] <= len(value) <= spec["maxItems"]:
+            raise BadAnswer(f"{name} has not {spec['minItems']} to {spec['maxItems']} items")
+        for item in value:
+            _check_property(f"an item of {name}", spec["items"], item)
     if spec["type"] == "number" and not spec["minimum"] <= value <= spec["maximum"]:
         raise BadAnswer(f"{name} is outside {spec['minimum']} to {spec['maximum']}")
     if "enum" in spec and value not in spec["enum"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from netra_sim.backend.reliability.policy import Unavailable
 
 log = logging.getLogger("netra.supervisor")
 OpenJournal = Callable[[Order], RunJournal]
+CLOSES = 3  # tries to write a run's end against writes that were still on their way
 
 
 class Run:
@@ -44,9 +46,17 @@ class Run:
 
     async def close(self, type_: str, state: str, reason: str) -> None:
         """End the run without an answer, and tell the user; goes by what was really committed."""
-        self._state = await self._journal.reload()
-        if TABLE[self._state]:
-            await self._move(state, self._event(type_, status=state, reason=reason, execution_time_ms=self._took()))
+        for _ in range(CLOSES):
+            self._state = await self._journal.reload()
+            if not TABLE[self._state]:
+                return
+            try:
+                end = self._event(type_, status=state, reason=reason, execution_time_ms=self._took())
+                await self._move(state, end)
+                return
+            except Claimed:  # a write of ours that was cut off has been committed since the reload
+                log.info("run moved while it was being closed", extra={"run": self._order.run_id})
+        raise Claimed
 
     async def _finish(self, route: str) -> None:
         report = self._known.get("reporting")
@@ -103,7 +113,9 @@ class Supervisor:
     def start(self, order: Order) -> None:
         """Begin a run, unless this worker has it already."""
         if order.run_id not in self._tasks:
-            task = asyncio.create_task(self._run(order), name=f"run {order.run_id}")
+            # A context of its own: the deadline of the frame that started the run is not the run's.
+            fresh = contextvars.Context()
+            task = asyncio.create_task(self._run(order), name=f"run {order.run_id}", context=fresh)
             self._tasks[order.run_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(order.run_id, None))
 

@@ -24,7 +24,7 @@ class _Frame(BaseModel):
 class ResumePayload(BaseModel):
     """Where to go on: the last seq that the client has seen."""
 
-    last_seq: int = Field(ge=0)
+    last_seq: int = Field(ge=0, lt=1 << 63)
     resume_token: str | None = None
 
 
@@ -36,9 +36,9 @@ class Resume(_Frame):
 
 
 class ChatPayload(BaseModel):
-    """A message of 3 to 10,000 characters."""
+    """A message of 3 to 10,000 characters, none of them NUL (Postgres stores none)."""
 
-    text: str = Field(min_length=3, max_length=10_000)
+    text: str = Field(min_length=3, max_length=10_000, pattern=r"^[^\x00]*$")
 
 
 class ChatMessage(_Frame):
@@ -53,7 +53,7 @@ class ChatMessage(_Frame):
 class AckPayload(BaseModel):
     """The last seq the client has processed."""
 
-    seq: int = Field(ge=0)
+    seq: int = Field(ge=0, lt=1 << 63)
 
 
 class Ack(_Frame):
@@ -87,7 +87,7 @@ def parse(text: str | bytes) -> ClientFrame:
     try:
         return _adapter.validate_python(raw)
     except ValidationError as error:
-        told = invalid("bad_frame", error)
+        told = invalid("bad_frame", error, skip=1)  # the first place is the frame's type
         told.facts["message_id"] = _text(raw.get("message_id"))
         raise told from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import logging
 import time
@@ -31,6 +30,7 @@ from netra_sim.backend.store.database import Database
 
 log = logging.getLogger("netra.gateway")
 SUBPROTOCOL = "jwt-auth"
+FAREWELL = 1.0  # seconds that a close frame may wait for a client that does not read
 Welcome = Callable[[Settings, Principal, str, int], dict[str, Any]]
 Credentials = Callable[[Scope], tuple[str | None, str | None]]
 
@@ -94,7 +94,7 @@ class Gateway:
 
     async def _sign_in(self, token: str | None) -> tuple[Principal, int]:
         seconds = self.settings.scaled(self.settings.authentication_timeout)
-        with deadline(seconds):
+        with deadline(self.settings.scaled(self.settings.request_deadline)):
             try:
                 async with asyncio.timeout(seconds):
                     who = await self.authenticate(token)
@@ -218,13 +218,14 @@ async def _close(send: Send, error: Exception) -> None:
     told = as_platform_error(error)
     if told.code == "internal":
         log.error("socket failed", exc_info=error)
-    with contextlib.suppress(OSError):  # the client may go first
+    with contextlib.suppress(OSError):  # the client may go first, or (TimeoutError) read nothing any more
         code = told.entry.close or (1013 if told.entry.status == 503 else 1011)
-        await send({"type": "websocket.close", "code": code, "reason": told.code})
+        async with asyncio.timeout(FAREWELL):
+            await send({"type": "websocket.close", "code": code, "reason": told.code})
 
 
 def _decode(coded: str) -> str:
     try:
         return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or not ASCII on either side of it
         return "malformed"  # verified like any other token, and refused like it

@@ -61,7 +61,7 @@ class Hub:
 
     async def after(self, user_id: str, position: int) -> list[tuple[int, bytes]]:
         """The frames behind `position`, gapless: from Redis when it has them all, else from Postgres."""
-        cached = await self._redis.replay(user_id, position)
+        cached = await self._redis.replay(user_id, position, PAGE)
         if cached and all(seq == position + n for n, (seq, _) in enumerate(cached, start=1)):
             return cached
         sql = (

@@ -17,7 +17,8 @@ from netra_sim.backend.store.database import Database
 _ACCEPT = """
 WITH owned AS (
     INSERT INTO threads (id, user_id) VALUES ($3, $2)
-    ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE threads.user_id = $2 RETURNING id
+    -- user_id is no key column, so this lock lets a run's answer refer to the thread at the same time (no deadlock)
+    ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id WHERE threads.user_id = $2 RETURNING id
 ), bump AS (
     UPDATE users SET last_seq = last_seq + 1 WHERE id = $2 AND EXISTS (SELECT FROM owned) RETURNING last_seq
 ), message AS (

@@ -66,7 +66,6 @@ class Journal:
 
     def __init__(self, order: Order, database: Database, publisher: Publisher, clock: Clock) -> None:
         self._order, self._db, self._publisher, self._clock = order, database, publisher, clock
-        self._writer = str(uuid.uuid4())
         self._run_seq = 0
         self._turn = asyncio.Lock()
 
@@ -96,7 +95,8 @@ class Journal:
             return str(row["status"])
 
     async def _commit(self, entry: Entry) -> int:
-        return await self._patient(lambda: self._once(entry))
+        mark = str(uuid.uuid4())  # one for each entry: a lost answer must not be taken for another entry's
+        return await self._patient(lambda: self._once(entry, mark))
 
     async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or the deadline leaves no room for the next try."""
@@ -108,28 +108,28 @@ class Journal:
                     raise
                 await self._clock.sleep(error.retry_after)
 
-    async def _once(self, entry: Entry) -> int:
+    async def _once(self, entry: Entry, mark: str) -> int:
         """The seq before the entry's first event; an attempt whose answer was lost is found again, not repeated."""
-        values = self._values(entry)
+        values = self._values(entry, mark)
         try:
             row = await self._db.fetchrow(_WRITE, *values)
         except asyncpg.UniqueViolationError:
             row = None
         if row is not None:
             return int(row["base"])
-        found = await self._already(entry.events)
+        found = await self._already(entry.events, mark)
         if found is None:
             raise Claimed
         return found
 
-    async def _already(self, events: Sequence[Event]) -> int | None:
+    async def _already(self, events: Sequence[Event], mark: str) -> int | None:
         if not events:
             return None
         sql = "SELECT seq FROM events WHERE run_id = $1 AND run_seq = $2 AND writer = $3"
-        row = await self._db.fetchrow(sql, self._order.run_id, self._run_seq + 1, self._writer)
+        row = await self._db.fetchrow(sql, self._order.run_id, self._run_seq + 1, mark)
         return None if row is None else int(row["seq"]) - 1
 
-    def _values(self, entry: Entry) -> list[object]:
+    def _values(self, entry: Entry, mark: str) -> list[object]:
         before, after = entry.transition or (None, None)
         agent, result = entry.checkpoint or (None, None)
         order = self._order
@@ -137,5 +137,5 @@ class Journal:
             order.run_id, order.user_id, order.thread_id, before, after, entry.route, after in _ENDED, self._run_seq,
             [e.type for e in entry.events], [orjson.dumps(e.data).decode() for e in entry.events],
             agent, None if result is None else orjson.dumps(result).decode(), entry.answer,
-            self._writer,
+            mark,
         ]  # fmt: skip

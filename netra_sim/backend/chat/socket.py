@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from netra_sim.backend.chat.stream import Cursor
 from netra_sim.backend.errors import PlatformError
 from netra_sim.backend.reliability.policy import Unavailable
+from netra_sim.backend.reliability.together import together
 
 Read = Callable[[int], Awaitable[list[tuple[int, bytes]]]]
 Send = Callable[[bytes], Awaitable[None]]
@@ -23,7 +24,7 @@ class Socket:
         self._cursor = Cursor()
         self._out: deque[bytes] = deque()
         self._wake = asyncio.Event()
-        self._overflow = False
+        self._overflow = asyncio.Event()
 
     @property
     def resumed(self) -> bool:
@@ -53,6 +54,13 @@ class Socket:
 
     async def write(self) -> None:
         """Send for ever; PlatformError `slow_consumer` when the client does not keep up."""
+        await together(self._forward(), self._guard())
+
+    async def drain(self) -> None:
+        """Send what is queued now, before a close."""
+        await self._flush()
+
+    async def _forward(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -60,14 +68,13 @@ class Socket:
             if self._cursor.behind:
                 await self._replay()
 
-    async def drain(self) -> None:
-        """Send what is queued now, before a close."""
-        await self._flush()
+    async def _guard(self) -> None:
+        """Beside the sending, because a send to a client that reads nothing does not return."""
+        await self._overflow.wait()
+        raise PlatformError("slow_consumer")
 
     async def _flush(self) -> None:
         while self._out:
-            if self._overflow:
-                raise PlatformError("slow_consumer")
             await self._send(self._out.popleft())
 
     async def _replay(self) -> None:
@@ -75,10 +82,11 @@ class Socket:
             rows = await self._read(self._cursor.position or 0)
         except Unavailable:
             return  # the hub looks again in a moment and wakes this socket
-        for seq, frame in rows:
+        before = self._cursor.position
+        for seq, frame in rows[: self._hard - len(self._out)]:  # the rest is read when these have gone out
             if self._cursor.offer(seq) == "send":
                 self.durable(seq, frame)
-        if rows:
+        if self._cursor.position != before:  # without progress, wait for the hub to look again
             self._wake.set()
 
     def durable(self, _seq: int, frame: bytes) -> None:
@@ -86,6 +94,8 @@ class Socket:
         self._queue(frame)
 
     def _queue(self, frame: bytes) -> None:
+        if len(self._out) >= self._hard:
+            self._overflow.set()  # the socket ends here, and the client resumes behind what it got
+            return
         self._out.append(frame)
-        self._overflow = self._overflow or len(self._out) > self._hard
         self._wake.set()

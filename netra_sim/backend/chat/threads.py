@@ -47,6 +47,6 @@ def _uuid(text: str) -> str:
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdecimal() or int(text) > most:
+    if not text.isdecimal() or len(text) > 19 or int(text) > most:
         raise PlatformError("bad_request", field=name, detail=f"{name}: a whole number from 0 to {most}")
     return int(text)

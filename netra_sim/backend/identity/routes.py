@@ -14,7 +14,7 @@ from starlette.routing import Route
 from netra_sim.backend.http import bearer, body
 from netra_sim.backend.identity.accounts import Accounts
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_EMAIL = re.compile(r"[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+")
 
 
 def _email(text: str) -> str:
@@ -32,7 +32,7 @@ class SignUp(BaseModel):
     model_config = ConfigDict(extra="forbid")
     email: Email
     password: str = Field(min_length=8, max_length=200)
-    name: str = Field("", max_length=200)
+    name: str = Field("", max_length=200, pattern=r"^[^\x00]*$")
 
 
 class Login(BaseModel):

@@ -21,11 +21,11 @@ class BreakerLike(Protocol):
         """0 when a call may go out, else the seconds until the next probe."""
         ...
 
-    def record(self, *, ok: bool) -> None:
-        """Count how an attempt ended."""
+    def record(self, *, ok: bool, probe: bool) -> None:
+        """Count how an attempt ended; `probe` when it was admitted half-open."""
         ...
 
-    def abandon(self) -> None:
+    def abandon(self, *, probe: bool) -> None:
         """An admitted attempt ended without telling anything about the dependency."""
         ...
 
@@ -55,12 +55,13 @@ class Breaker:
         self._probing = True
         return 0.0
 
-    def record(self, *, ok: bool) -> None:
+    def record(self, *, ok: bool, probe: bool = False) -> None:
         """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""
-        if self.state != "closed":
-            if self._probing:
-                self._probing = False
-                self._close() if ok else self._open(min(self._pause * 2, self._cap))
+        if probe:
+            self._probing = False
+            self._close() if ok else self._open(min(self._pause * 2, self._cap))
+            return
+        if self.state != "closed":  # it set out before the breaker opened: only the probe decides now
             return
         self._last.append(ok)
         self._row = 0 if ok else self._row + 1
@@ -68,9 +69,10 @@ class Breaker:
         if self._row >= IN_A_ROW or (len(self._last) >= ENOUGH and failed * 2 >= len(self._last)):
             self._open(self._first)
 
-    def abandon(self) -> None:
+    def abandon(self, *, probe: bool = False) -> None:
         """A cancelled probe leaves its place to the next call."""
-        self._probing = False
+        if probe:
+            self._probing = False
 
     def _open(self, pause: float) -> None:
         self._pause = pause
@@ -97,8 +99,8 @@ class BareBreaker:
         """Always now."""
         return 0.0
 
-    def record(self, *, ok: bool) -> None:
+    def record(self, *, ok: bool, probe: bool = False) -> None:
         """Nothing is counted."""
 
-    def abandon(self) -> None:
+    def abandon(self, *, probe: bool = False) -> None:
         """Nothing is held."""

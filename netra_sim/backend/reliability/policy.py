@@ -111,20 +111,21 @@ class Policy:
         wait = self.breaker.admit()
         if wait > 0:
             raise Refused(wait)
+        probe = self.breaker.state == "half_open"  # only the probe is admitted then
         limit = min(self._timeout, self._remaining())
         if limit <= 0:  # our time is up, which says nothing about the dependency
-            self.breaker.abandon()
+            self.breaker.abandon(probe=probe)
             raise Late
         try:
             async with asyncio.timeout(None if math.isinf(limit) else limit):
                 result = await call()
         except asyncio.CancelledError:
-            self.breaker.abandon()
+            self.breaker.abandon(probe=probe)
             raise
         except Exception as error:
-            self.breaker.record(ok=not self._transient(error))
+            self.breaker.record(ok=not self._transient(error), probe=probe)
             raise
-        self.breaker.record(ok=True)
+        self.breaker.record(ok=True, probe=probe)
         return result
 
     def _remaining(self) -> float:

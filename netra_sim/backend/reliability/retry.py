@@ -35,18 +35,22 @@ class Budget:
 
     def called(self) -> None:
         """Count a first attempt."""
+        self._forget()
         self._calls.append(self._clock.now_ns())
 
     def grant(self) -> bool:
         """Spend one retry if there is one left in the window."""
-        oldest = self._clock.now_ns() - self._window
-        for times in (self._calls, self._retries):
-            while times and times[0] < oldest:
-                times.popleft()
+        self._forget()
         if len(self._retries) >= max(self._floor, len(self._calls) * self._share):
             return False
         self._retries.append(self._clock.now_ns())
         return True
+
+    def _forget(self) -> None:
+        oldest = self._clock.now_ns() - self._window
+        for times in (self._calls, self._retries):
+            while times and times[0] < oldest:
+                times.popleft()
 
 
 class BareBudget:

@@ -66,8 +66,16 @@ class Database:
         """Run `work` as one unit: all of it is committed, or none."""
 
         async def unit(connection: Connection) -> T:
-            async with connection.transaction():
-                return await work(connection)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                result = await work(connection)
+            except Exception:  # not a cancellation: a rollback would wait for a server that may be stalled
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            await transaction.commit()
+            return result
 
         return await self.run(unit, repeatable=repeatable)
 
@@ -88,7 +96,7 @@ class Database:
         try:
             yield connection
         except BaseException as error:
-            if not isinstance(error, asyncpg.PostgresError):
+            if not isinstance(error, Exception) or isinstance(error, asyncpg.InterfaceError | OSError):
                 connection.terminate()  # its state is unknown: a held answer must not reach the next caller
             raise
         finally:

@@ -33,7 +33,10 @@ class RedisStore:
     def __init__(self, url: str, prefix: str, policy: Policy, kept: int) -> None:
         self.policy = policy
         self._prefix, self._kept = prefix, kept
-        self._client = aioredis.Redis.from_url(url, max_connections=64, retry=Retry(NoBackoff(), 0))
+        # Blocking: a burst beyond the pool waits (under the policy's timeout) instead of failing as an outage would.
+        once = Retry(NoBackoff(), 0)
+        pool = aioredis.BlockingConnectionPool.from_url(url, max_connections=64, timeout=None, retry=once)
+        self._client = aioredis.Redis.from_pool(pool)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -44,9 +47,10 @@ class RedisStore:
         value: Any = await self._try(lambda: self._client.get(self._prefix + key))
         return None if value is None else bytes(value)
 
-    async def put(self, key: str, value: str, seconds: float) -> None:
+    async def put(self, key: str, value: str, seconds: float, *, if_absent: bool = False) -> None:
         """Set a value with its life."""
-        await self._try(lambda: self._client.set(self._prefix + key, value, px=max(1, round(seconds * 1000))))
+        life = max(1, round(seconds * 1000))
+        await self._try(lambda: self._client.set(self._prefix + key, value, px=life, nx=if_absent))
 
     async def drop(self, key: str) -> None:
         """Remove a value."""
@@ -57,10 +61,10 @@ class RedisStore:
 
         async def call() -> tuple[int, float]:
             pipe = self._client.pipeline(transaction=False)
-            pipe.set(self._prefix + key, 0, px=max(1, round(seconds * 1000)), nx=True)
             pipe.incr(self._prefix + key)
+            pipe.pexpire(self._prefix + key, max(1, round(seconds * 1000)), nx=True)  # a counter never lacks its end
             pipe.pttl(self._prefix + key)
-            _, count, left = await pipe.execute()
+            count, _, left = await pipe.execute()
             return int(count), max(int(left), 0) / 1000
 
         return await self._try(call)
@@ -82,11 +86,11 @@ class RedisStore:
 
         return bool(await self._try(call))
 
-    async def replay(self, user_id: str, after: int) -> list[tuple[int, bytes]] | None:
-        """The frames behind `after` that the stream still holds, or None without Redis."""
+    async def replay(self, user_id: str, after: int, most: int) -> list[tuple[int, bytes]] | None:
+        """The first `most` frames behind `after` that the stream still holds, or None without Redis."""
 
         async def call() -> list[tuple[int, bytes]]:
-            rows: Any = await self._client.xrange(self._stream(user_id), min=f"{after + 1}-0")
+            rows: Any = await self._client.xrange(self._stream(user_id), min=f"{after + 1}-0", count=most)
             return [(int(id_.split(b"-")[0]), fields[b"f"]) for id_, fields in rows]
 
         return await self._try(call)

@@ -80,7 +80,7 @@ CREATE TABLE events (
     run_id uuid NOT NULL,
     run_seq integer NOT NULL,
     thread_id uuid NOT NULL,
-    writer uuid NOT NULL, -- tells a repeated write from another worker's
+    writer uuid NOT NULL, -- one for each write: tells a repeated one from another's
     type text NOT NULL,
     data jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),

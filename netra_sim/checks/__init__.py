@@ -1,0 +1,1 @@
+"""Pure functions of a History: each check says what it expects, judges, and shows the evidence."""

@@ -1,0 +1,112 @@
+"""How soon after a fault's heal the platform serves again, and that it then stays up."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from netra_sim.checks.evidence import (
+    Facts,
+    at,
+    counted,
+    named,
+    notable,
+    nouns,
+    op_facts,
+    percent,
+    seconds,
+    unknown,
+)
+from netra_sim.checks.verdict import Check, Finding, never_struck
+from netra_sim.kernel.history import Fault, History, Op
+
+_GRAVITY = {"pass": 0, "unknown": 1, "fail": 2}
+
+
+def recovers(
+    within_s: float,
+    after: str = "kill",
+    f: str | tuple[str, ...] = "send",
+    at_least: float = 0.95,
+    *,
+    name: str = "recovers",
+    proves: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
+) -> Check:
+    """After each heal of a fault of kind `after` an op succeeds within `within_s` s and then `at_least` of them do.
+
+    Judged are ops invoked after the heal, until the load ends. The time runs from the heal to the end of the first
+    success; the share counts from there on, up to the next strike of any fault.
+    """
+    spec = _Spec(within_s, after, f, at_least)
+    expected = (
+        f"Within {seconds(within_s)} after the {after} is healed the first of the {nouns(f)} succeeds, and from then "
+        f"on at least {at_least * 100:g} % of them."
+    )
+    return Check(name, expected, proves, spec.judge, controls)
+
+
+@dataclass(frozen=True)
+class _Spec:
+    within_s: float
+    after: str
+    f: str | tuple[str, ...]
+    at_least: float
+
+    def judge(self, history: History) -> Finding:
+        """The gravest of the findings after each fault; of passes, that of the slowest recovery."""
+        faults = [fault for fault in history.faults() if fault.kind == self.after]
+        if not faults:
+            return unknown(f"No {self.after} was planned.")
+        if any(never_struck(fault) for fault in faults):
+            return unknown(f"A planned {self.after} never struck.")
+        marks = history.seen("load_ended")
+        end = marks[-1].t if marks else history.end
+        ops = [op for op in named(history, self.f) if op.start <= end]
+        strikes = sorted(fault.fired for fault in history.faults() if fault.fired is not None)
+        found = [self._after(history, fault, ops, strikes) for fault in faults]
+        return max(found, key=lambda each: (_GRAVITY[each[0].outcome], each[1]))[0]
+
+    def _after(self, history: History, fault: Fault, ops: list[Op], strikes: list[int]) -> tuple[Finding, float]:
+        """The finding after one fault, and how long the recovery took (s)."""
+        if fault.healed is None:
+            return unknown(f"The {self.after} of {fault.target} was never healed."), 0.0
+        asked = ops[bisect_left(ops, fault.healed, key=lambda op: op.start) :]
+        if not asked or asked[0].start > fault.healed + self.within_s * 1e9:
+            return unknown(f"No {nouns(self.f)} were made within {seconds(self.within_s)} after the heal."), 0.0
+        first = min((op for op in asked if op.outcome == "ok"), key=lambda op: op.end or 0, default=None)
+        times = _times(history, fault, first)
+        if first is None or first.end is None:
+            evidence = notable([op_facts(history, op) for op in asked])
+            told = (
+                f"None of {len(asked):,} {nouns(self.f)} succeeded after the {self.after} of {fault.target} was healed."
+            )
+            return Finding("fail", told, (times, *evidence)), math.inf
+        then, calm = first.end, next((strike for strike in strikes if strike > fault.healed), None)
+        since = [first, *(op for op in asked if op.start >= then and _before(op, calm))]
+        took = (then - fault.healed) / 1e9
+        return self._judged(history, times, since, took), took
+
+    def _judged(self, history: History, times: Facts, since: list[Op], took: float) -> Finding:
+        bad = [op_facts(history, op) for op in since if op.outcome != "ok"]
+        met = len(since) - len(bad)
+        held = took <= self.within_s and met >= self.at_least * len(since)
+        told = (
+            f"The first success came {seconds(took)} after the {times['fault']} of {times['target']} was healed; "
+            f"from then on {met:,} of {counted(len(since), 'op')} succeeded ({percent(met, len(since))})."
+        )
+        return Finding("pass" if held else "fail", told, (times, *notable(bad)))
+
+
+def _before(op: Op, strike: int | None) -> bool:
+    """Whether the op was over when the next fault struck; what that fault cut off is not this recovery's."""
+    return strike is None or (op.end is not None and op.end <= strike)
+
+
+def _times(history: History, fault: Fault, first: Op | None) -> Facts:
+    fired, healed = fault.fired or fault.planned, fault.healed or history.end
+    told: Facts = {"t": at(history, fired), "fault": fault.kind, "target": fault.target}
+    told |= {"fired": at(history, fired), "healed": at(history, healed)}
+    recovered = None if first is None or first.end is None else at(history, first.end)
+    return {"which": "fault", **told, "recovered": recovered}

@@ -1,0 +1,1 @@
+"""A simulated LLM behind the OpenAI API: seeded answers, scripted misbehaviour, a request log."""

@@ -1,0 +1,1 @@
+"""The fault proxy, its kinds, plans, and the nemesis that carries them out."""

@@ -1,0 +1,66 @@
+"""A client of the proxy process's control API."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from netra_sim.kernel.errors import FaultError
+
+
+class FaultControl:
+    """Creates proxies and sets toxics; FaultError when the proxy process refuses or has gone."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=10.0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def create_proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> int:
+        """A proxy in front of one upstream or several (comma-separated); its port."""
+        told = await self._ask("POST", "/proxies", {"name": name, "listen": listen, "upstream": upstream})
+        return int(told["listen"].rpartition(":")[2])
+
+    async def delete_proxy(self, name: str) -> None:
+        """Remove it; its connections are dropped."""
+        await self._ask("DELETE", f"/proxies/{quote(name, safe='')}")
+
+    async def proxies(self, prefix: str = "") -> dict[str, Any]:
+        """Those whose name begins with the prefix, with their toxics."""
+        told = await self._ask("GET", "/proxies")
+        return {name: proxy for name, proxy in told.items() if name.startswith(prefix)}
+
+    async def add_toxic(self, proxy: str, toxic: dict[str, Any]) -> dict[str, Any]:
+        """Set a toxic; what was set."""
+        told: dict[str, Any] = await self._ask("POST", f"/proxies/{quote(proxy, safe='')}/toxics", toxic)
+        return told
+
+    async def toxic(self, proxy: str, name: str) -> dict[str, Any] | None:
+        """A toxic with its hits, or None when it has gone."""
+        path = f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}"
+        told: dict[str, Any] | None = await self._ask("GET", path, missing=True)
+        return told
+
+    async def remove_toxic(self, proxy: str, name: str) -> None:
+        """Take a toxic away, if it is still there."""
+        await self._ask("DELETE", f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}", missing=True)
+
+    async def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
+        try:
+            answer = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise FaultError(detail=f"The fault proxy does not answer: {error!r}.") from error
+        if answer.status_code == 404 and missing:
+            return None
+        if answer.is_error:
+            raise FaultError(detail=f"The fault proxy refused {method} {path}: {answer.text.strip()}")
+        return answer.json() if answer.content else None

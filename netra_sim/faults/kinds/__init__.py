@@ -1,0 +1,36 @@
+"""Every kind of fault on the wire, by its name in plans and in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults.kinds.down import Down
+from netra_sim.faults.kinds.latency import Latency
+from netra_sim.faults.kinds.reset_peer import ResetPeer
+from netra_sim.faults.kinds.timeout import Timeout
+from netra_sim.kernel.errors import BadValue, UnknownName
+
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Latency, ResetPeer, Timeout, Down)}
+
+
+def make(name: str, attributes: Mapping[str, Any] | None) -> Kind:
+    """A fault of this kind; keys are case-insensitive and unknown ones ignored, as in Toxiproxy.
+
+    UnknownName for the kind; BadValue for an attribute that is no integer.
+    """
+    if name not in KINDS:
+        raise UnknownName(what="kind of fault", name=name, known=", ".join(KINDS))
+    given = {str(key).lower(): value for key, value in (attributes or {}).items()}
+    taken = {field.name: given[field.name] for field in fields(KINDS[name]) if given.get(field.name) is not None}
+    for key, value in taken.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadValue(field=f"attributes.{key}", value=value, allowed="an integer")
+    return KINDS[name](**taken)
+
+
+def attributes(kind: Kind) -> dict[str, int]:
+    """The attributes with their values."""
+    return {field.name: getattr(kind, field.name) for field in fields(kind)}

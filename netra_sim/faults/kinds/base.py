@@ -1,0 +1,87 @@
+"""The contract of a kind of fault: a frozen dataclass of attributes that makes a stub for each link it strikes.
+
+A stub sits in one direction of one connection. It must be removable at any time: `remove` hands on at once and in order
+what it holds (unless discarding is its purpose), and no timer of it may fire afterwards.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar, Protocol
+
+
+class Timer(Protocol):
+    """What a scheduled call gives back."""
+
+    def cancel(self) -> None:
+        """It will not be called."""
+        ...
+
+
+class Way(Protocol):
+    """What lies behind a stub: the next stub or the socket, and what a stub may do to its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Hand on bytes."""
+        ...
+
+    def eof(self) -> None:
+        """Hand on the end of the stream."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection in both directions."""
+        ...
+
+    def reset(self) -> None:
+        """Send RST to both ends."""
+        ...
+
+    def hold(self, held: int) -> None:
+        """Tell how many bytes the stub holds: the source is not read while that is too much."""
+        ...
+
+    def now(self) -> float:
+        """The loop's clock in seconds."""
+        ...
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call after some time, unless cancelled."""
+        ...
+
+    def hit(self) -> None:
+        """Count that the fault struck."""
+        ...
+
+
+class Stub(ABC):
+    """One fault in one direction of one connection; as it stands, it hands everything on."""
+
+    def __init__(self, way: Way, rng: Random) -> None:
+        self.way, self.rng = way, rng
+
+    @abstractmethod
+    def data(self, chunk: bytes) -> None:
+        """Bytes have come."""
+
+    def eof(self) -> None:
+        """The stream has ended."""
+        self.way.eof()
+
+    def remove(self) -> None:
+        """The fault is taken away, or its connection has gone: let go of everything."""
+
+
+@dataclass(frozen=True)
+class Kind(ABC):
+    """Attributes of a fault; integers, 0 by default, as in Toxiproxy."""
+
+    name: ClassVar[str]
+    whole_proxy: ClassVar[bool] = False  # strikes the listener, not single links
+
+    @abstractmethod
+    def stub(self, way: Way, rng: Random) -> Stub:
+        """The fault on one link."""

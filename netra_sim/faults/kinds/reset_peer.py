@@ -1,0 +1,54 @@
+"""RST to both ends, at the first chunk or some time after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from netra_sim.faults.kinds.base import Kind, Stub, Timer, Way
+
+
+@dataclass(frozen=True)
+class ResetPeer(Kind):
+    """`timeout` in ms between the first chunk and the reset. A hit is a connection reset."""
+
+    name = "reset_peer"
+    timeout: int = 0
+
+    def stub(self, way: Way, rng: Random) -> Stub:
+        """A fuse on the link: the chunk that lights it is not handed on, so the end in mid-query is certain."""
+        return _Fuse(self.timeout / 1000, way, rng)
+
+
+class _Fuse(Stub):
+    def __init__(self, seconds: float, way: Way, rng: Random) -> None:
+        super().__init__(way, rng)
+        self._seconds = seconds
+        self._timer: Timer | None = None
+        self._held: list[bytes] = []
+        self._ended = False
+
+    def data(self, chunk: bytes) -> None:
+        self._held.append(chunk)
+        if self._timer is None:
+            self._timer = self.way.later(self._seconds, self._burn)
+
+    def eof(self) -> None:
+        self._ended = True
+        if not self._held:
+            self.way.eof()
+
+    def remove(self) -> None:
+        """Put out in time: what was held goes on."""
+        if self._timer is not None:
+            self._timer.cancel()
+        held, self._held = self._held, []
+        for chunk in held:
+            self.way.write(chunk)
+        if held and self._ended:
+            self.way.eof()
+
+    def _burn(self) -> None:
+        self._held.clear()
+        self.way.hit()
+        self.way.reset()

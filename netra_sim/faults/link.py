@@ -1,0 +1,165 @@
+"""One direction of one connection: a chain of stubs between two sockets, changed while bytes flow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+from netra_sim.faults.kinds.base import Kind, Stub
+
+if TYPE_CHECKING:
+    from netra_sim.faults.proxy import Connection
+
+Stream = Literal["upstream", "downstream"]
+MOST_HELD = 1 << 20  # bytes held by the stubs of a link before its source is no longer read
+
+
+@dataclass
+class Toxic:
+    """A fault set on a proxy: what, in which direction, for which share of connections, and what it hit."""
+
+    name: str
+    kind: Kind
+    stream: Stream
+    toxicity: float = 1.0
+    hits: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class Link:
+    """Bytes come in at `feed`, pass the stubs in order, and leave through `out`."""
+
+    def __init__(self, connection: Connection, stream: Stream) -> None:
+        self.stream = stream
+        self.out: asyncio.Transport | None = None
+        self.source: asyncio.Transport | None = None
+        self._connection = connection
+        self._chain: list[_Place] = []
+        self._full = False
+        self._congested = False
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the source."""
+        if self._chain:
+            self._chain[0].stub.data(data)
+        else:
+            self.write(data)
+
+    def ended(self) -> None:
+        """The source has ended its stream."""
+        if self._chain:
+            self._chain[0].stub.eof()
+        else:
+            self.finish()
+
+    def add(self, toxic: Toxic, rng: Random) -> None:
+        """A fault at the end of the chain."""
+        place = _Place(self, toxic)
+        place.stub = toxic.kind.stub(place, rng)
+        self._chain.append(place)
+
+    def remove(self, toxic: Toxic) -> None:
+        """Take a fault out of the chain; what it holds goes to the next one, in order."""
+        for place in [p for p in self._chain if p.toxic is toxic]:
+            place.stub.remove()
+            if place in self._chain:
+                self._chain.remove(place)
+            place.gone = True
+            self._balance()
+
+    def clear(self) -> None:
+        """The connection has gone: no stub may act any more."""
+        for place in self._chain:
+            place.gone = True
+            place.stub.remove()
+        self._chain.clear()
+
+    def behind(self, place: _Place) -> Stub | None:
+        """The next stub, or None where the socket comes next."""
+        at = self._chain.index(place) + 1
+        return self._chain[at].stub if at < len(self._chain) else None
+
+    def write(self, data: bytes) -> None:
+        """To the socket."""
+        if self.out is not None and not self.out.is_closing():
+            self.out.write(data)
+
+    def finish(self) -> None:
+        """End the stream at the socket; when the source is closed for good, close it."""
+        if self.out is None or self.out.is_closing():
+            return
+        if self.source is None or self.source.is_closing() or not self.out.can_write_eof():
+            self.out.close()
+        else:
+            self.out.write_eof()
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._connection.close()
+
+    def reset(self) -> None:
+        """RST on both sockets."""
+        self._connection.reset()
+
+    def congested(self, yes: bool) -> None:
+        """The socket takes no more, or takes again."""
+        self._congested = yes
+        self._read_or_wait()
+
+    def _balance(self) -> None:
+        self._full = sum(place.held for place in self._chain) > MOST_HELD
+        self._read_or_wait()
+
+    def _read_or_wait(self) -> None:
+        if self.source is None or self.source.is_closing():
+            return
+        if self._full or self._congested:
+            self.source.pause_reading()
+        else:
+            self.source.resume_reading()
+
+
+class _Place:
+    """A stub's place in the chain, and its way onwards."""
+
+    stub: Stub
+
+    def __init__(self, link: Link, toxic: Toxic) -> None:
+        self.toxic, self.held, self.gone = toxic, 0, False
+        self._link = link
+
+    def write(self, data: bytes) -> None:
+        if self.gone:
+            return
+        behind = self._link.behind(self)
+        self._link.write(data) if behind is None else behind.data(data)
+
+    def eof(self) -> None:
+        if self.gone:
+            return
+        behind = self._link.behind(self)
+        self._link.finish() if behind is None else behind.eof()
+
+    def close(self) -> None:
+        if not self.gone:
+            self._link.close()
+
+    def reset(self) -> None:
+        if not self.gone:
+            self._link.reset()
+
+    def hold(self, held: int) -> None:
+        self.held = held
+        self._link._balance()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, call)
+
+    def hit(self) -> None:
+        self.toxic.hits += 1

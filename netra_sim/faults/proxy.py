@@ -1,0 +1,237 @@
+"""The sockets: a listener, its connections to one of several upstreams, and the toxics set on them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from netra_sim.faults.link import Link, Stream, Toxic
+from netra_sim.kernel.rng import Rng
+
+LINGER = struct.pack("ii", 1, 0)  # close with RST (SO_LINGER, seconds 0)
+STREAMS: tuple[Stream, Stream] = ("upstream", "downstream")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    @staticmethod
+    def parse(text: str) -> Address:
+        """`host:port`; an empty text or host is this machine, an empty port any."""
+        host, _, port = text.strip().rpartition(":")
+        return Address(host.strip("[]") or "127.0.0.1", int(port or 0))
+
+
+class Proxy:
+    """A listener in front of upstreams, taken in turn; one that refuses is passed over."""
+
+    def __init__(self, name: str, listen: str, upstream: str, rng: Rng) -> None:
+        self.name, self.upstream = name, upstream
+        self.enabled = True
+        self.toxics: list[Toxic] = []
+        self._rng = rng.child("proxy", name)
+        self._listen = Address.parse(listen)
+        self._upstreams = [Address.parse(part) for part in upstream.split(",")]
+        self._turn = itertools.cycle(range(len(self._upstreams)))
+        self._numbers = itertools.count(1)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def listen(self) -> str:
+        """Where it listens, with the port it was given."""
+        return f"{self._listen.host}:{self._listen.port}"
+
+    @property
+    def down(self) -> bool:
+        """Whether it is disabled, or a fault takes it down."""
+        return not self.enabled or any(t.kind.whole_proxy for t in self.toxics)
+
+    async def open(self) -> None:
+        """Listen; OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        listener = socket.create_server((self._listen.host, self._listen.port), backlog=1024)
+        self._listen = Address(self._listen.host, listener.getsockname()[1])
+        self._server = await loop.create_server(lambda: Connection(self, next(self._numbers)).client, sock=listener)
+
+    async def settle(self) -> None:
+        """Bring the listener in line with what is set: closed and its connections dropped when down, else open."""
+        if self.down and self._server is not None:
+            self._server.close()
+            self._server = None
+            for toxic in (t for t in self.toxics if t.kind.whole_proxy):
+                toxic.hits += len(self._connections)
+            for connection in tuple(self._connections):
+                connection.close()
+        elif not self.down and self._server is None:
+            await self.open()
+
+    async def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in tuple(self._connections):
+            connection.close()
+        for toxic in self.toxics:
+            if toxic.timer is not None:
+                toxic.timer.cancel()
+
+    def toxic(self, name: str) -> Toxic | None:
+        """The toxic of that name."""
+        return next((t for t in self.toxics if t.name == name), None)
+
+    async def add(self, toxic: Toxic) -> None:
+        """Set a toxic on what is open and on what comes."""
+        self.toxics.append(toxic)
+        for connection in tuple(self._connections):
+            connection.strike(toxic)
+        await self.settle()
+
+    async def remove(self, toxic: Toxic) -> None:
+        """Take a toxic away; bytes it holds go on, in order."""
+        if toxic not in self.toxics:
+            return
+        self.toxics.remove(toxic)
+        if toxic.timer is not None:
+            toxic.timer.cancel()
+        for connection in tuple(self._connections):
+            connection.spare(toxic)
+        await self.settle()
+
+    def struck(self, toxic: Toxic, connection: int) -> Any:
+        """The random stream of a toxic on a connection, or None where its toxicity spares that connection."""
+        stream = self._rng.stream(toxic.name, connection)
+        return stream if stream.random() < toxic.toxicity else None
+
+    def joined(self, connection: Connection) -> None:
+        """A connection has come."""
+        self._connections.add(connection)
+
+    def left(self, connection: Connection) -> None:
+        """A connection has gone."""
+        self._connections.discard(connection)
+
+    def candidates(self) -> Sequence[Address]:
+        """The upstreams, beginning with the one whose turn it is."""
+        first = next(self._turn)
+        return [*self._upstreams[first:], *self._upstreams[:first]]
+
+
+class Connection:
+    """A client's socket, the upstream's socket, and a link in each direction."""
+
+    def __init__(self, proxy: Proxy, number: int) -> None:
+        self._proxy, self.number = proxy, number
+        self.links: dict[Stream, Link] = {stream: Link(self, stream) for stream in STREAMS}
+        self.client = _Side(self, self.links["upstream"], self.links["downstream"])
+        self.server = _Side(self, self.links["downstream"], self.links["upstream"])
+        self._dialling: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """The client is here: reach an upstream before its bytes are read."""
+        self._proxy.joined(self)
+        for toxic in self._proxy.toxics:
+            self.strike(toxic)
+        assert self.client.transport is not None
+        self.client.transport.pause_reading()
+        self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    def strike(self, toxic: Toxic) -> None:
+        """Put a toxic into its link, if its toxicity takes this connection."""
+        if toxic.kind.whole_proxy:
+            return
+        stream = self._proxy.struck(toxic, self.number)
+        if stream is not None:
+            self.links[toxic.stream].add(toxic, stream)
+
+    def spare(self, toxic: Toxic) -> None:
+        """Take a toxic out."""
+        self.links[toxic.stream].remove(toxic)
+
+    def close(self) -> None:
+        """Close both sockets and forget the connection."""
+        self._end(lambda transport: transport.abort())
+
+    def reset(self) -> None:
+        """RST on both sockets."""
+
+        def abort(transport: asyncio.Transport) -> None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+            transport.abort()
+
+        self._end(abort)
+
+    def lost(self, side: _Side) -> None:
+        """One socket has gone: the other gets what is under way, then its end."""
+        side.feeds.ended()
+        if all(s.transport is None or s.transport.is_closing() for s in (self.client, self.server)):
+            self._forget()
+
+    def _end(self, how: Any) -> None:
+        for side in (self.client, self.server):
+            if side.transport is not None and not side.transport.is_closing():
+                how(side.transport)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._dialling is not None:
+            self._dialling.cancel()
+        for link in self.links.values():
+            link.clear()
+        self._proxy.left(self)
+
+    async def _dial(self) -> None:
+        loop = asyncio.get_running_loop()
+        for address in self._proxy.candidates():
+            try:
+                await loop.create_connection(lambda: self.server, address.host, address.port)
+            except OSError:
+                continue
+            break
+        else:
+            self.close()
+            return
+        assert self.client.transport is not None
+        self._dialling = None
+        if self.client.transport.is_closing():
+            self.close()
+        else:
+            self.client.transport.resume_reading()
+
+
+class _Side(asyncio.Protocol):
+    """One of the two sockets: what it receives goes into its link."""
+
+    def __init__(self, connection: Connection, feeds: Link, drains: Link) -> None:
+        self._connection, self.feeds, self._drains = connection, feeds, drains
+        self.transport: asyncio.Transport | None = None
+        self.data_received = feeds.feed  # type: ignore[method-assign]  # spares a call for every chunk
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = self.feeds.source = self._drains.out = cast(asyncio.Transport, transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self is self._connection.client:
+            self._connection.begin()
+
+    def eof_received(self) -> bool:
+        self.feeds.ended()
+        return True  # the other direction stays open
+
+    def pause_writing(self) -> None:
+        self._drains.congested(True)
+
+    def resume_writing(self) -> None:
+        self._drains.congested(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.lost(self)

@@ -1,0 +1,147 @@
+"""Which lines of the catalogue the results prove: pure, from the parsed catalogue and result.json dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["proven", "open", "failed"]
+SOURCES = {
+    "IC": "Integration and chaos suite",
+    "T20": "Top 20",
+    "T30": "Top 30",
+    "C15": "Critical 15",
+    "GP": "Golden path",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a row, by its id (`IC-C1.2`), with the scenarios whose checks name it."""
+
+    id: str
+    text: str
+    state: State
+    scenarios: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the catalogue; `revenue` in thousand USD a month, None where its source gives none."""
+
+    id: str
+    title: str
+    group: str
+    source: str
+    revenue: float | None
+    lines: tuple[Line, ...]
+    same_as: tuple[str, ...]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums over rows; revenue in thousand USD a month, `protected` that of the proven rows."""
+
+    name: str
+    rows: int
+    proven_rows: int
+    lines: int
+    proven: int
+    failed: int
+    revenue: float
+    protected: float
+
+
+def coverage(catalogue: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """State and scenarios for every line (`row.n`, from 1); a row with `same_as` has its own id as key.
+
+    Proven: every check naming the line passed and every control listed for those checks made them fail. Failed: a check
+    naming it failed in the protected run. Open: anything else; a check without a control proves nothing.
+    """
+    named = _named(results)
+    rows = catalogue["row"]
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for number in range(1, len(row.get("must_show", ())) + 1):
+            checks = named.get(f"{row['id']}.{number}", [])
+            scenarios = sorted({scenario for scenario, _, _ in checks})
+            found[f"{row['id']}.{number}"] = {"state": _state(checks), "scenarios": scenarios}
+    aliases = {row["id"]: row["same_as"] for row in rows if "same_as" in row}
+    for alias in aliases:
+        below = [found[key] for target in _targets(alias, aliases) for key in _keys(found, target)]
+        scenarios = sorted({scenario for line in below for scenario in line["scenarios"]})
+        found[alias] = {"state": _together([line["state"] for line in below]), "scenarios": scenarios}
+    return {key: found[key] for row in rows for key in _keys(found, row["id"])}
+
+
+def rows(catalogue: Mapping[str, Any], covered: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """The catalogue's rows with their states, in its order."""
+    tiers: dict[str, int] = {}
+    for row in catalogue["row"]:
+        tiers[row.get("tier", "")] = tiers.get(row.get("tier", ""), 0) + 1
+    return [_row(row, covered, tiers) for row in catalogue["row"]]
+
+
+def tallies(found: Iterable[Row], by: Literal["group", "source"]) -> list[Tally]:
+    """Sums by group or by source; revenue is never summed across sources, so only the latter's means something."""
+    parts: dict[str, list[Row]] = {}
+    for row in found:
+        parts.setdefault(getattr(row, by), []).append(row)
+    return [_tally(name, part) for name, part in parts.items()]
+
+
+def _named(results: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, str, bool]]]:
+    """By line: (scenario, the check's outcome, whether every control of it convicted) for each check naming it."""
+    named: dict[str, list[tuple[str, str, bool]]] = {}
+    for result in results:
+        failed = {control["name"]: set(control["failed"]) for control in result["controls"]}
+        for check in result["checks"]:
+            wanted = check.get("controls", ())
+            convicted = bool(wanted) and all(check["check"] in failed.get(name, ()) for name in wanted)
+            for line in check["proves"]:
+                named.setdefault(line, []).append((result["scenario"], check["outcome"], convicted))
+    return named
+
+
+def _state(checks: list[tuple[str, str, bool]]) -> State:
+    if any(outcome == "fail" for _, outcome, _ in checks):
+        return "failed"
+    return "proven" if checks and all(o == "pass" and convicted for _, o, convicted in checks) else "open"
+
+
+def _together(states: list[State]) -> State:
+    if "failed" in states:
+        return "failed"
+    return "proven" if states and all(state == "proven" for state in states) else "open"
+
+
+def _targets(row: str, aliases: Mapping[str, list[str]]) -> list[str]:
+    """The rows with lines of their own that an alias stands for, also through other aliases."""
+    return [deep for target in aliases[row] for deep in (_targets(target, aliases) if target in aliases else [target])]
+
+
+def _keys(found: Mapping[str, Any], row: str) -> list[str]:
+    return [key for key in found if key == row or key.rpartition(".")[0] == row]
+
+
+def _row(row: Mapping[str, Any], covered: Mapping[str, Mapping[str, Any]], tiers: Mapping[str, int]) -> Row:
+    lines = []
+    for number, text in enumerate(row.get("must_show", ()), start=1):
+        found = covered[f"{row['id']}.{number}"]
+        lines.append(Line(f"{row['id']}.{number}", text, found["state"], tuple(found["scenarios"])))
+    state = covered[row["id"]]["state"] if "same_as" in row else _together([line.state for line in lines])
+    shared = row["tier_mrr"] / tiers[row["tier"]] if "tier_mrr" in row else None
+    source = row["id"].partition("-")[0]
+    revenue, alias = row.get("mrr", shared), tuple(row.get("same_as", ()))
+    return Row(row["id"], row["title"], row["group"], SOURCES.get(source, source), revenue, tuple(lines), alias, state)
+
+
+def _tally(name: str, part: list[Row]) -> Tally:
+    states = [line.state for row in part for line in row.lines]
+    proven = [row for row in part if row.state == "proven"]
+    return Tally(
+        name, len(part), len(proven), len(states), states.count("proven"), states.count("failed"),
+        sum(row.revenue or 0.0 for row in part), sum(row.revenue or 0.0 for row in proven),
+    )  # fmt: skip

@@ -1,0 +1,107 @@
+"""What a notebook's cells call: `show(result).verdicts()`, one expression a cell.
+
+Each answer draws itself in a notebook and reads as plain text elsewhere; its output's metadata names the part of the
+report it is, so that the site does not print it twice.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from netra_sim.reports import tables
+from netra_sim.reports.result import Result
+from netra_sim.reports.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """HTML in a notebook, text in a terminal; `part` is its anchor on the run's page, if it has one."""
+
+    part: str
+    html: str
+    text: str
+
+    def __repr__(self) -> str:
+        """The plain text."""
+        return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        metadata = {"netra_sim": {"part": self.part}} if self.part else {}
+        return {"text/html": self.html, "text/plain": self.text}, metadata
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A result's tables and figures, each a cell's one expression."""
+
+    result: Result
+
+    def verdicts(self) -> Shown:
+        """Check, expectation and verdict; the same for every run of one seed."""
+        return _table("checks", tables.verdicts(self.result.data))
+
+    def controls(self) -> Shown:
+        """What broke without the protection, and which checks noticed."""
+        return _table("controls", tables.controls(self.result.data))
+
+    def provenance(self) -> Shown:
+        """Seed, versions, servers and the command that runs it again."""
+        return _table("provenance", tables.provenance(self.result.data))
+
+    def runbook(self) -> Shown:
+        """What an operator does, step by step."""
+        steps = [str(step) for step in self.result.data["runbook"]]
+        html = "<ol>" + "".join(f"<li>{tables.prose(step)}</li>" for step in steps) + "</ol>"
+        return Shown("runbook", html, "\n".join(f"{n}. {step}" for n, step in enumerate(steps, start=1)))
+
+    def latency(self) -> Shown:
+        """Every operation's duration over time, faults shaded."""
+        from netra_sim.reports import plots
+
+        return _figure("figure-latency", plots.latency(self.result.history))
+
+    def throughput(self) -> Shown:
+        """Operations a second by outcome, faults shaded."""
+        from netra_sim.reports import plots
+
+        return _figure("figure-throughput", plots.throughput(self.result.history))
+
+    def sequence(self, run_id: str | None = None) -> Shown:
+        """One run's events in lanes; by default one that lived through a fault."""
+        from netra_sim.reports import plots
+
+        part = "figure-sequence" if run_id is None else ""
+        return _figure(part, plots.sequence(self.result.history, run_id))
+
+    def compare(self, control: str, f: str | None = None) -> Shown:
+        """The run beside a control on the same axes; `f` is by default the operation that it hurt most."""
+        from netra_sim.reports import figures, plots
+
+        other = self.result.control(control)
+        chosen = f or figures.hurt(self.result.history, other.history) or "chat"
+        part = f"compare-{control}" if f is None else ""
+        return _figure(part, plots.compare(self.result.history, other.history, chosen, other.label))
+
+
+def show(result: Result) -> View:
+    """The views of a result, for a notebook's cells."""
+    return View(result)
+
+
+def _table(part: str, table: Table) -> Shown:
+    return Shown(part, table.html(), table.text())
+
+
+def _figure(part: str, figure: Figure) -> Shown:
+    from netra_sim.reports import plots, svg
+
+    alt = plots.figure_alt(figure)
+    code = base64.b64encode(svg.render(figure).encode()).decode()
+    html = f'<img alt="{escape(alt)}" style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
+    return Shown(part, html, alt)

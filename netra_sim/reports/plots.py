@@ -1,0 +1,194 @@
+"""The figures of a run, without pyplot: latency, throughput, one run's sequence, with and without the protection.
+
+Faults are shaded and named above the panel; `figure_alt` is a figure's alternative text.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from netra_sim.kernel.history import History
+from netra_sim.reports import frames
+from netra_sim.reports.canvas import NARROW, WIDE, Layout, build, duration, style, text_width, time_axis
+from netra_sim.reports.frames import OUTCOMES, Point, Span
+from netra_sim.reports.scatter import (
+    EDGE,
+    FACE,
+    HATCH,
+    WORD,
+    draw_limits,
+    duration_axis,
+    limits_of,
+    outcome_keys,
+    patch_keys,
+    right_margin,
+    scatter,
+    shape_keys,
+    time_span,
+)
+from netra_sim.reports.svg import INK
+from netra_sim.reports.swimlanes import bar_keys, draw_lanes, lane_name, lane_rows
+
+_SECONDS = "seconds since the run began"
+
+
+def latency(history: History, width: float = WIDE) -> Figure:
+    """Every operation at its start and its duration (log): shape by operation, colour by outcome, limits dashed."""
+    found = frames.points(history)
+    with style():
+        limits = limits_of(found)
+        legend = (outcome_keys(found), shape_keys(found))
+        spans = tuple(frames.spans(history))
+        layout = Layout(
+            width,
+            "Time from asking to answer",
+            (2.7,),
+            time_span(found),
+            spans,
+            legend,
+            right=right_margin(found, width),
+        )
+        figure, (ax,) = build(layout)
+        low, high = duration_axis(ax, found)
+        scatter(ax, found, layout, 2.7)
+        draw_limits(ax, limits, (low, high), named=width > NARROW)
+        time_axis([ax], _SECONDS)
+    figure.set_label(
+        f"Scatter plot, logarithmic: the duration of each operation over time. {_told(found)} {_struck(spans)}"
+    )
+    return figure
+
+
+def throughput(history: History, width: float = WIDE) -> Figure:
+    """Operations ended a second, stacked by outcome, against those asked for."""
+    rates, spans = frames.throughput(history), tuple(frames.spans(history))
+    found = frames.points(history)
+    step = rates.edges[1] - rates.edges[0]
+    with style():
+        asked = Line2D([], [], color=INK, linewidth=0.9, label="asked for")
+        legend = ((*patch_keys(found), asked),)
+        heading = "Operations a second, by how they ended"
+        layout = Layout(width, heading, (1.7,), time_span(found), spans, legend, right=right_margin(found, width))
+        figure, (ax,) = build(layout)
+        floor = [0.0] * len(rates.asked)
+        for outcome in OUTCOMES:
+            tops = [a + b for a, b in zip(floor, rates.done[outcome], strict=True)]
+            if any(rates.done[outcome]):
+                ax.stairs(
+                    tops,
+                    list(rates.edges),
+                    baseline=floor,
+                    fill=True,
+                    facecolor=FACE[outcome],
+                    edgecolor=EDGE[outcome],
+                    hatch=HATCH[outcome],
+                    linewidth=0,
+                )
+            floor = tops
+        ax.stairs(list(rates.asked), list(rates.edges), baseline=None, color=INK, linewidth=0.9)
+        ax.set_ylim(0, max(*floor, *rates.asked, 1.0) * 1.06)
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}/s"))
+        time_axis([ax], f"{_SECONDS}, in steps of {duration(step)}")
+    peak = max(rates.asked, default=0.0)
+    figure.set_label(
+        f"Stacked steps: operations ended a second, by outcome; at most {peak:.0f} a second were asked for. "
+        f"{_told(found)} {_struck(spans)}"
+    )
+    return figure
+
+
+def compare(
+    history: History,
+    control_history: History,
+    f: str = "chat",
+    without: str = "Without the protection",
+    width: float = WIDE,
+) -> Figure:
+    """The durations of the operations `f` in the run and in its control, on the same axes, faults shaded in both."""
+    runs = [history, control_history]
+    found = [frames.points(h, f) for h in runs]
+    both = [*found[0], *found[1]]
+    spans = tuple(frames.spans(history))
+    with style():
+        heading = f"Time from asking to answer: {frames.op_name(f)}"
+        legend = (outcome_keys(both, counted=False),)
+        notes = (f"With the protection: {_counts(found[0])}", f"{without}: {_counts(found[1])}")
+        layout = Layout(width, heading, (1.5, 1.5), time_span(both), spans, legend, notes)
+        figure, axes = build(layout)
+        for ax, part in zip(axes, found, strict=True):
+            duration_axis(ax, both)
+            scatter(ax, part, layout, 1.5)
+        time_axis(axes, _SECONDS)
+    figure.set_label(
+        f"Two scatter plots on the same axes: durations of {frames.op_name(f)}. With the protection: {_told(found[0])} "
+        f"{without}: {_told(found[1])} {_struck(spans)}"
+    )
+    return figure
+
+
+def sequence(history: History, run_id: str | None = None, width: float = WIDE) -> Figure:
+    """One run's events as lanes: a bar for each agent and tool call, dots for thinking, time in ms."""
+    run = frames.run_frame(history, run_id)
+    with style():
+        if run is None:
+            return _empty(width, "No run's events were recorded")
+        last = max((bar.end for bar in run.bars), default=1.0)
+        lanes = frames.lanes(run.bars)
+        left = max((text_width(lane_name(lane)) for lane in lanes), default=0.4) + 0.16
+        room = text_width("99.9 s") + 0.12
+        xlim = (0.0, last * (1 + room / (width - left - 0.18 - room)))
+        rows = lane_rows(run.bars, lanes, xlim, width - left - 0.18)
+        height = 0.235 * sum(max(r) + 1 for r in rows.values()) + 0.1
+        keys = bar_keys(run.bars)
+        heading = "One run, event by event" if width <= NARROW else f"One run, event by event (run {run.run_id[:12]})"
+        figure, (ax,) = build(Layout(width, heading, (height,), xlim, run.spans, (keys,), left=left, shade=0.08))
+        draw_lanes(ax, run.bars, lanes, rows)
+        time_axis([ax], "milliseconds since the run's first event")
+    figure.set_label(_sequence_alt(run, last))
+    return figure
+
+
+def figure_alt(figure: Figure) -> str:
+    """The figure's alternative text."""
+    return str(figure.get_label())
+
+
+def _counts(found: Sequence[Point]) -> str:
+    count = Counter(p.outcome for p in found)
+    return ", ".join(f"{count[o]:,} {WORD[o]}" for o in OUTCOMES)
+
+
+def _told(found: Sequence[Point]) -> str:
+    answered = [p.seconds for p in found if p.outcome == "ok"]
+    if not answered:
+        return f"{_counts(found)}."
+    middle, slowest = statistics.median(answered), max(answered)
+    return f"{_counts(found)}; of those ok the median is {duration(middle)}, the slowest {duration(slowest)}."
+
+
+def _struck(spans: Sequence[Span]) -> str:
+    told = [f"{s.name} from {s.start:.1f} to {s.end:.1f} s" if s.fired else f"{s.name} never fired" for s in spans]
+    return f"Faults: {'; '.join(told)}." if told else "No fault was planned."
+
+
+def _sequence_alt(run: frames.RunFrame, last: float) -> str:
+    agents = [bar for bar in run.bars if not bar.label]
+    told = "; ".join(f"{lane_name(b.lane)} {b.start:.0f} to {b.end:.0f} ms" for b in agents)
+    tools = len(run.bars) - len(agents)
+    struck = ", ".join(s.name for s in run.spans)
+    faults = f" Faults in its time: {struck}." if struck else ""
+    return f"Swimlanes of one run of {duration(last / 1e3)}: {told}. {tools} tool calls.{faults}"
+
+
+def _empty(width: float, text: str) -> Figure:
+    figure, (ax,) = build(Layout(width, text, (0.3,), (0.0, 1.0)))
+    ax.set_axis_off()
+    figure.set_label(text + ".")
+    return figure

@@ -1,0 +1,73 @@
+"""The platform in a namespace of its own: a database, a prefix of keys, two workers, a proxy on every edge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from netra_sim.faults.control import FaultControl
+from netra_sim.lab2.lab import Lab
+
+WORKERS = 2
+PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where users reach it, and its database past the proxies."""
+
+    url: str
+    database_url: str
+
+
+@contextlib.asynccontextmanager
+async def platform(
+    lab: Lab, control: FaultControl, name: str, seed: int, *, without: Collection[str] = (), defect: str = ""
+) -> AsyncIterator[Platform]:
+    """Start it and, at the end, stop its workers and remove its edges, its database and its keys."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = await lab.create_database(name)
+        stack.push_async_callback(lab.drop_namespace, name, f"{name}:")
+        direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
+        proxied = {}
+        for service, url in direct.items():
+            port = await _edge(stack, control, f"{name}/{service}", _address(url))
+            proxied[service] = _at(url, port)
+        environment = {
+            "NETRA_POSTGRES_URL": proxied["postgres"],
+            "NETRA_REDIS_URL": proxied["redis"],
+            "NETRA_LLM_URL": proxied["llm"],
+            "NETRA_REDIS_PREFIX": f"{name}:",
+            "NETRA_SEED": str(seed),
+            "NETRA_TIME_SCALE": str(lab.time_scale),
+            "NETRA_WITHOUT": ",".join(without),
+            "NETRA_PARTS": f"netra_sim.defects:{defect}" if defect else "",
+        }
+        names = [f"{name}-worker-{n}" for n in range(1, WORKERS + 1)]
+        workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
+        for worker in workers:
+            stack.push_async_callback(lab.stop_worker, worker)
+        upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
+        entrance = await _edge(stack, control, f"{name}/edge", upstream)
+        yield Platform(f"http://127.0.0.1:{entrance}", database)
+
+
+async def _edge(stack: contextlib.AsyncExitStack, control: FaultControl, name: str, upstream: str) -> int:
+    port = await control.create_proxy(name, upstream)
+    stack.push_async_callback(control.delete_proxy, name)
+    return port
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
+
+
+def _at(url: str, port: int) -> str:
+    """The same URL, but by way of a proxy on this machine."""
+    parts = urlsplit(url)
+    account, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{account}{at}127.0.0.1:{port}"))

@@ -1,0 +1,100 @@
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netra_sim.checks.slo import load_applied, quantile, success_rate, within_limit
+from tests.checks.story import Story, about, cannot_tell, convicts, good, passes, told, twice, without
+
+
+def _sends(ok: int, **others: int) -> Story:
+    story = Story(step=0)
+    for n in range(ok):
+        story.op("user-1", "send", message_id=f"m-{n}")
+    for outcome, many in others.items():
+        for n in range(many):
+            story.op("user-1", "send", outcome, message_id=f"{outcome}-{n}")
+    return story
+
+
+def test_success_rate_holds_at_its_limit_and_not_below():
+    passes(success_rate("send", 0.95), _sends(19, fail=1).end())
+    verdict = convicts(success_rate("send", 0.95), _sends(18, fail=2).end(), "18 of 20", "90 %", "first at 1.8 s")
+    assert [facts["which"] for facts in verdict.evidence] == ["first and worst", "last"]
+
+
+def test_an_unknown_outcome_is_no_success():
+    convicts(success_rate("send", 0.95), _sends(18, unknown=2).end(), "2 got no answer")
+    convicts(success_rate("send", 0.95), _sends(1).open_op("user-1", "send").end(), "1 of 2")
+    convicts(success_rate("send", 0.95), _sends(5, fail=3, unknown=1).end(), "3 failed and 1 got no answer")
+
+
+def test_success_rate_judges_its_own_ops_only():
+    story = _sends(20)
+    story.op("user-1", "login", "fail")
+    passes(success_rate("send", 1.0), story.end())
+    convicts(success_rate(("send", "login"), 1.0), story.end(), "sends and logins")
+    cannot_tell(success_rate("chat", 0.95), story.end(), "No chats")
+
+
+def test_within_limit_below_1000_samples_takes_not_one_over():
+    story = Story()
+    for n in range(999):
+        story.op("user-1", "connect", took=3.1 if n == 500 else 0.2)
+    verdict = convicts(within_limit("connect", 3.0), story.end(), "1 of 999", "3.1 s", "999 samples")
+    assert "p99" not in verdict.observed
+    assert verdict.evidence[0]["seconds"] == 3.1
+
+
+def test_within_limit_from_1000_samples_on_judges_the_p99():
+    few, many = Story(), Story()
+    for n in range(1000):
+        few.op("user-1", "connect", took=3.1 if n < 10 else 0.2)
+        many.op("user-1", "connect", took=3.1 if n < 11 else 0.2)
+    assert "p99 0.2 s" in passes(within_limit("connect", 3.0), few.end()).observed
+    convicts(within_limit("connect", 3.0), many.end(), "p99 3.1 s")
+
+
+def test_an_op_without_an_end_is_over_any_limit():
+    story = Story().op("user-1", "connect").open_op("user-2", "connect")
+    convicts(within_limit("connect", 3.0), story.end(), "1 of 2", "never ended")
+    story = Story().op("user-1", "connect", took=9).open_op("user-2", "connect").op("user-3", "connect", took=8)
+    which = {facts["actor"]: facts["which"] for facts in convicts(within_limit("connect", 3.0), story.end()).evidence}
+    assert which == {"user-1": "first", "user-2": "worst", "user-3": "last"}
+
+
+def test_failing_fast_is_not_being_fast():
+    story = Story().op("user-1", "connect", "fail", took=0.001)
+    cannot_tell(within_limit("connect", 3.0), story.end(), "None of 1 connects succeeded")
+    story.op("user-1", "connect", "fail", took=4.0)
+    convicts(within_limit("connect", 3.0), story.end())
+    cannot_tell(within_limit("connect", 3.0), Story().end())
+
+
+def test_exactly_the_limit_holds():
+    passes(within_limit("connect", 3.0), Story().op("user-1", "connect", took=3.0).end())
+
+
+def test_load_applied_wants_every_planned_arrival():
+    assert "3 of 3 planned arrivals" in passes(load_applied(), good()).observed
+    convicts(load_applied(), without(good(), about("login", "invoke", actor="user-2")), "2 of 3 planned arrivals")
+    convicts(load_applied(), told(good(), about("load_ended"), planned_arrivals=4), "75 %")
+    passes(load_applied(at_least=0.75), told(good(), about("load_ended"), planned_arrivals=4))
+
+
+def test_a_user_who_tries_again_is_one_arrival():
+    history = without(good(), about("login", "invoke", actor="user-2"))
+    convicts(load_applied(), twice(history, about("login", "invoke", actor="user-1")))
+
+
+def test_a_load_that_never_ended_proves_nothing():
+    cannot_tell(load_applied(), without(good(), about("load_ended")))
+    cannot_tell(load_applied(), told(good(), about("load_ended"), planned_arrivals=0))
+
+
+@given(st.lists(st.floats(0, 100), min_size=1), st.floats(0.01, 1))
+def test_the_quantile_is_the_smallest_sample_that_enough_do_not_exceed(samples, q):
+    ordered = sorted(samples)
+    value = quantile(ordered, q)
+    assert sum(each <= value for each in ordered) >= q * len(ordered) - 1e-9
+    assert sum(each < value for each in ordered) < math.ceil(q * len(ordered))

@@ -1,0 +1,88 @@
+"""When a line of the catalogue is proven, failed or open."""
+
+import tomllib
+from importlib import resources
+
+import pytest
+
+from netra_sim.reports import coverage
+from tests.unit.reports import sample
+
+CATALOGUE = {
+    "row": [
+        {"id": "A-1", "title": "One", "group": "data", "must_show": ["first", "second"], "mrr": 15},
+        {"id": "A-2", "title": "Two", "group": "data", "must_show": ["only"], "tier": "t", "tier_mrr": 20},
+        {
+            "id": "B-1", "title": "Same", "group": "auth", "must_show": [], "same_as": ["A-1", "B-2"],
+            "tier": "t", "tier_mrr": 20,
+        },
+        {"id": "B-2", "title": "Again", "group": "auth", "must_show": [], "same_as": ["A-2"]},
+    ]
+}  # fmt: skip
+
+
+def scenario(name, *checks, convicted=()):
+    controls = [{"name": control, "failed": list(failed)} for control, failed in dict(convicted).items()]
+    return {"scenario": name, "checks": list(checks), "controls": controls}
+
+
+def states(*results):
+    return {key: line["state"] for key, line in coverage.coverage(CATALOGUE, results).items()}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "wanted", "convicted", "state"),
+    [
+        ("pass", ["k"], {"k": ["c"]}, "proven"),
+        ("pass", ["k", "l"], {"k": ["c"], "l": ["c"]}, "proven"),
+        ("pass", ["k", "l"], {"k": ["c"], "l": ["other"]}, "open"),
+        ("pass", ["k"], {}, "open"),
+        ("pass", [], {"k": ["c"]}, "open"),
+        ("unknown", ["k"], {"k": ["c"]}, "open"),
+        ("fail", ["k"], {"k": ["c"]}, "failed"),
+        ("fail", [], {}, "failed"),
+    ],
+)
+def test_a_line_by_one_check(outcome, wanted, convicted, state):
+    result = scenario("s", sample.check("c", outcome, ["A-1.1"], wanted), convicted=convicted)
+    assert states(result)["A-1.1"] == state
+
+
+def test_every_check_that_names_a_line_counts_also_in_another_scenario():
+    good = scenario("s", sample.check("c", "pass", ["A-1.1"], ["k"]), convicted={"k": ["c"]})
+    weak = scenario("t", sample.check("d", "pass", ["A-1.1"], ["k"]), convicted={"k": []})
+    bad = scenario("u", sample.check("e", "fail", ["A-1.1"], ["k"]))
+    assert states(good)["A-1.1"] == "proven"
+    assert states(good, weak)["A-1.1"] == "open"
+    assert states(good, weak, bad)["A-1.1"] == "failed"
+    assert coverage.coverage(CATALOGUE, [weak, good])["A-1.1"]["scenarios"] == ["s", "t"]
+
+
+def test_an_alias_has_its_own_key_and_follows_its_rows():
+    one = scenario("s", sample.check("c", "pass", ["A-1.1", "A-1.2"], ["k"]), convicted={"k": ["c"]})
+    two = scenario("t", sample.check("d", "pass", ["A-2.1"], ["k"]), convicted={"k": ["d"]})
+    assert list(states()) == ["A-1.1", "A-1.2", "A-2.1", "B-1", "B-2"]
+    assert states(one)["B-1"] == "open"
+    assert states(one, two)["B-1"] == states(one, two)["B-2"] == "proven"
+    assert states(scenario("t", sample.check("d", "fail", ["A-2.1"])))["B-1"] == "failed"
+
+
+def test_revenue_is_shared_in_a_tier_and_protected_by_whole_rows():
+    half = scenario("s", sample.check("c", "pass", ["A-1.1", "A-2.1"], ["k"]), convicted={"k": ["c"]})
+    rows = coverage.rows(CATALOGUE, coverage.coverage(CATALOGUE, [half]))
+    assert [row.revenue for row in rows] == [15, 10, 10, None]
+    a, b = coverage.tallies(rows, "source")
+    assert (a.rows, a.proven_rows, a.lines, a.proven, a.revenue, a.protected) == (2, 1, 3, 2, 25, 10)
+    assert (b.rows, b.proven_rows, b.lines) == (2, 1, 0)
+
+
+def test_the_catalogue_itself_has_a_key_for_every_line():
+    text = (resources.files("netra_sim.scenarios") / "requirements.toml").read_text()
+    catalogue = tomllib.loads(text)
+    covered = coverage.coverage(catalogue, [])
+    expected = [
+        key
+        for row in catalogue["row"]
+        for key in ([row["id"]] if "same_as" in row else [f"{row['id']}.{n + 1}" for n in range(len(row["must_show"]))])
+    ]
+    assert list(covered) == expected and {line["state"] for line in covered.values()} == {"open"}

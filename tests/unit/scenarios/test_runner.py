@@ -1,0 +1,44 @@
+from netra_sim.checks.verdict import Verdict
+from netra_sim.kernel.clock import ManualClock
+from netra_sim.kernel.history import HistoryWriter
+from netra_sim.scenarios import provenance, registry, runner
+
+
+def verdict(outcome):
+    return Verdict("some", outcome, "", "", (), ())
+
+
+def test_a_control_that_does_not_convict_makes_the_scenario_fail():
+    assert runner.overall([verdict("pass")], [{"convicts": True}]) == "pass"
+    assert runner.overall([verdict("pass")], [{"convicts": True}, {"convicts": False}]) == "fail"
+
+
+def test_the_gravest_verdict_wins():
+    assert runner.overall([verdict("pass"), verdict("unknown")], []) == "unknown"
+    assert runner.overall([verdict("unknown"), verdict("fail")], []) == "fail"
+
+
+async def test_faults_are_told_in_seconds_since_the_start():
+    clock = ManualClock(5_000_000_000)
+    writer = HistoryWriter(clock)
+    fault = writer.fault(None, "down", "planned", target="postgres")
+    await clock.advance(1.5)
+    writer.fault(fault, "down", "fired", target="postgres", hits=3)
+    assert runner.faults(writer.freeze()) == [
+        {"kind": "down", "target": "postgres", "planned": 0.0, "fired": 1.5, "healed": None, "hits": 3}
+    ]
+
+
+def test_a_result_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "result.json"
+    runner.write(path, {"verdict": "pass"})
+    assert path.read_text().startswith("{") and [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_command_to_run_it_again_names_what_was_changed_only():
+    scenario = registry.find("golden/chat")
+    usual = provenance.command(scenario, scenario.parameters())
+    assert usual == "nox -s scenarios -- --only golden/chat --seed 7"
+    changed = scenario.parameters.checked({"users": 30, "seed": 3, "time_scale": 1})
+    command = provenance.command(scenario, changed)
+    assert command == "nox -s scenarios -- --only golden/chat --seed 3 --scale 1 --set users=30"
