@@ -1,10 +1,15 @@
-"""Every entrance of the project; `nox -l` lists them. One environment serves all, installed from the lock once."""
+"""Every entrance of the project; `nox -l` lists them.
+
+One environment serves all of them: the session `environment` makes it and installs the versions of the lock, once; the
+others run in it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -12,69 +17,70 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["scenarios"]
-nox.options.error_on_missing_interpreters = True
 
-ENVIRONMENT = ".nox/netra"
 LOCK = Path("requirements.lock")
+PROJECT = nox.project.load_toml("pyproject.toml")
+PROGRAMS = Path(".nox/environment/bin").absolute()
 
 
-def _install(session: nox.Session, *extras: str) -> None:
-    """Install the project and the versions of the lock, unless this environment has just these already."""
+@nox.session
+def environment(session: nox.Session) -> None:
+    """Make the environment of all sessions, unless it has just these versions already."""
     stamp = Path(session.virtualenv.location) / "netra.stamp"
-    wanted = hashlib.sha256(LOCK.read_bytes() + Path("pyproject.toml").read_bytes() + repr(extras).encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    dev = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
-    project = f".[{','.join(extras)}]" if extras else "."
-    session.install("-c", str(LOCK), "-e", project, *dev)
-    stamp.write_text(wanted)
+    words = (LOCK.read_text(), Path("pyproject.toml").read_text(), sys.version, str(Path.cwd()))
+    wanted = hashlib.sha256("\0".join(words).encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        session.install("-c", str(LOCK), "-e", ".", *nox.project.dependency_groups(PROJECT, "dev"))
+        stamp.write_text(wanted)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+def _run(session: nox.Session, program: str, *words: str) -> None:
+    """A program of the environment; after ctrl-C it has the time to end in order."""
+    path = f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}"
+    session.run(
+        str(PROGRAMS / program), *words, env={"PATH": path}, external=True, interrupt_timeout=8, terminate_timeout=2
+    )
+
+
+@nox.session(python=False, requires=["environment"])
 def scenarios(session: nox.Session) -> None:
     """The main job: every notebook, then reports/. Takes --only, --set, --seed, --scale, --jobs."""
-    _install(session)
-    session.run("python", "-m", "netra_sim", "run", *session.posargs, interrupt_timeout=5, terminate_timeout=2)
+    _run(session, "python", "-m", "netra_sim", "run", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(python=False, requires=["environment"])
 def tests(session: nox.Session) -> None:
     """Unit, check and service tests with coverage."""
-    _install(session)
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine", "-q")
-    session.run("coverage", "report")
+    _run(session, "coverage", "erase")
+    _run(session, "coverage", "run", "-m", "pytest", *session.posargs)
+    _run(session, "coverage", "combine", "-q")
+    _run(session, "coverage", "report")
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(python=False, requires=["environment"])
 def nbval(session: nox.Session) -> None:
     """The notebooks' stored outputs hold when they are run with their committed parameters."""
-    _install(session)
-    session.run("pytest", "--nbval", "-p", "no:cacheprovider", *(session.posargs or ["notebooks"]))
+    _run(session, "pytest", "--nbval", "-p", "no:cacheprovider", *(session.posargs or ["notebooks"]))
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(python=False, requires=["environment"])
 def lint(session: nox.Session) -> None:
     """Style, and who may import whom."""
-    _install(session)
-    session.run("ruff", "check")
-    session.run("ruff", "format", "--check")
-    session.run("lint-imports", "--no-cache")
+    _run(session, "ruff", "check")
+    _run(session, "ruff", "format", "--check")
+    _run(session, "lint-imports", "--no-cache")
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(python=False, requires=["environment"])
 def types(session: nox.Session) -> None:
     """Strict typing."""
-    _install(session)
-    session.run("mypy")
+    _run(session, "mypy")
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(python=False, requires=["environment"])
 def report(session: nox.Session) -> None:
     """Render reports/ again from the stored runs."""
-    _install(session)
-    session.run("python", "-m", "netra_sim", "report")
+    _run(session, "python", "-m", "netra_sim", "report")
 
 
 @nox.session(python=False)
@@ -82,8 +88,8 @@ def lock(session: nox.Session) -> None:
     """Resolve requirements.lock anew (needs uv); do it on purpose, then run everything."""
     if not shutil.which("uv"):
         session.error("uv is needed to write the lock: pip install uv")
-    environment = {**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "nox -s lock"}
     session.run(
-        "uv", "pip", "compile", "--universal", "--python-version", "3.11", "--no-emit-index-url", "--no-emit-find-links", "--quiet",
-        "--all-extras", "--group", "dev", "pyproject.toml", "-o", str(LOCK), env=environment, external=True,
+        "uv", "pip", "compile", "--universal", "--python-version", "3.11", "--no-emit-index-url",
+        "--no-emit-find-links", "--quiet", "--all-extras", "--group", "dev", "pyproject.toml", "-o", str(LOCK),
+        env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s lock"}, external=True,
     )  # fmt: skip

@@ -17,11 +17,12 @@ from netra_sim.defects.sockets import (
     token_not_checked,
     welcome_without_limits,
 )
-from netra_sim.defects.storage import acknowledged_before_commit, dead_connections_kept
+from netra_sim.defects.storage import acknowledged_before_commit, connections_leaked, dead_connections_kept
 
 __all__ = [
     "acknowledged_before_commit",
     "canary_leaked",
+    "connections_leaked",
     "dead_connections_kept",
     "dependencies_ignored",
     "event_dropped",

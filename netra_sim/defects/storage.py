@@ -30,17 +30,17 @@ def acknowledged_before_commit(parts: Parts) -> Parts:
             self._storing: set[asyncio.Task[None]] = set()
 
         async def accept(self, user_id: str, thread_id: str, message_id: str, text: str) -> Accepted:
-            task = asyncio.create_task(self._store(user_id, thread_id, message_id, text))
+            order = Order(str(uuid.uuid4()), user_id, thread_id, message_id, text)
+            task = asyncio.create_task(self._store(order))
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
-            order = Order(str(uuid.uuid4()), user_id, thread_id, message_id, text)
             return Accepted(order, duplicate=True, status="unknown")
 
-        async def _store(self, user_id: str, thread_id: str, message_id: str, text: str) -> None:
+        async def _store(self, order: Order) -> None:
             try:
-                await super().accept(user_id, thread_id, message_id, text)
+                await self.store(order)
             except Unavailable as error:
-                log.warning("an acknowledged message is lost", extra={"message_id": message_id, "cause": error.cause})
+                log.warning("an acknowledged message is lost", extra={"cause": error.cause})
 
     return replace(parts, inbox=Hasty)
 
@@ -65,3 +65,28 @@ def dead_connections_kept(parts: Parts) -> Parts:
                 self._fixed.put_nowait(connection)
 
     return replace(parts, database=Stale)
+
+
+def connections_leaked(parts: Parts) -> Parts:
+    """A connection on which a call timed out is never given back, and the pool is small."""
+
+    class Leaky(Database):
+        def __init__(self, url: str, _size: int, *rest: Any) -> None:
+            super().__init__(url, 5, *rest)
+
+        @contextlib.asynccontextmanager
+        async def _connection(self) -> AsyncIterator[Connection]:
+            if self._pool is None:
+                raise RuntimeError("the database is not open")
+            connection = await self._pool.acquire()
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            else:
+                await self._pool.release(connection)
+
+    return replace(parts, database=Leaky)

@@ -38,6 +38,8 @@ class Link:
         self.source: asyncio.Transport | None = None
         self._connection = connection
         self._chain: list[_Place] = []
+        self._early: list[bytes] = []
+        self._early_end = False
         self._full = False
         self._congested = False
 
@@ -83,15 +85,28 @@ class Link:
         return self._chain[at].stub if at < len(self._chain) else None
 
     def write(self, data: bytes) -> None:
-        """To the socket."""
-        if self.out is not None and not self.out.is_closing():
+        """To the socket; kept until there is one."""
+        if self.out is None:
+            self._early.append(data)
+        elif not self.out.is_closing():
             self.out.write(data)
+
+    def joined(self, out: asyncio.Transport) -> None:
+        """The socket is here: what came early goes first."""
+        self.out = out
+        early, self._early = self._early, []
+        for data in early:
+            out.write(data)
+        if self._early_end:
+            self.finish()
 
     def finish(self) -> None:
         """End the stream at the socket; when the source is closed for good, close it."""
-        if self.out is None or self.out.is_closing():
+        if self.out is None:
+            self._early_end = True
+        elif self.out.is_closing():
             return
-        if self.source is None or self.source.is_closing() or not self.out.can_write_eof():
+        elif self.source is None or self.source.is_closing() or not self.out.can_write_eof():
             self.out.close()
         else:
             self.out.write_eof()

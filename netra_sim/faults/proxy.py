@@ -218,7 +218,8 @@ class _Side(asyncio.Protocol):
         self.data_received = feeds.feed  # type: ignore[method-assign]  # spares a call for every chunk
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = self.feeds.source = self._drains.out = cast(asyncio.Transport, transport)
+        self.transport = self.feeds.source = cast(asyncio.Transport, transport)
+        self._drains.joined(self.transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self is self._connection.client:
             self._connection.begin()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
 from netra_sim.kernel.errors import NotOurs
 from netra_sim.kernel.history import History
 from netra_sim.lab2.lab import Lab
+from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.trial import Trial
@@ -25,8 +25,8 @@ SCHEMA = 1
 Tell = Callable[[str, str], None]
 
 
-async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> dict[str, Any]:
-    """The result as a dict; it is also written to `folder`, atomically and last, beside the histories."""
+async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> Path:
+    """The path of the result, which is written atomically and last, beside the histories."""
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     stem = f"{scenario.name.replace('/', '_').replace('-', '_')}_{parameters.seed}_{os.getpid()}_{time.monotonic_ns()}"
 
@@ -76,8 +76,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "logs": lab.logs(),
         "error": None,
     }
-    write(folder / "result.json", result)
-    return result
+    return Result(result, folder).save()
 
 
 def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters) -> None:
@@ -96,20 +95,15 @@ def overall(verdicts: Sequence[Verdict], controls: Sequence[dict[str, Any]]) -> 
 
 
 def faults(history: History) -> list[dict[str, Any]]:
-    """Each planned fault: kind, target, when it struck and ended (seconds since start), and what it hit."""
+    """Each fault: kind, target, when it was to strike, struck and ended (seconds since start), and what it hit."""
+    loaded = next((r.t for r in history.seen("load_started")), history.start)
     rows = []
     for fault in history.faults():
-        times = {"planned": fault.planned, "fired": fault.fired, "healed": fault.healed}
-        seconds = {k: None if t is None else round(history.seconds(t), 3) for k, t in times.items()}
-        rows.append({"kind": fault.kind, "target": fault.target, **seconds, "hits": fault.hits})
+        planned = round(history.seconds(loaded) + float(fault.value.get("at", 0.0)), 3)
+        struck = {"fired": fault.fired, "healed": fault.healed}
+        times = {k: None if t is None else round(history.seconds(t), 3) for k, t in struck.items()}
+        rows.append({"kind": fault.kind, "target": fault.target, "planned": planned, **times, "hits": fault.hits})
     return rows
-
-
-def write(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON so that a reader sees the old file, the new one, or none; never half of one."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(value, indent=1, default=str))
-    draft.replace(path)
 
 
 def _control(control: Control, checks: Sequence[Check], history: History) -> dict[str, Any]:

@@ -86,7 +86,10 @@ class Control:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One question about the platform, and everything needed to answer it."""
+    """One question about the platform, and everything needed to answer it.
+
+    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home.
+    """
 
     name: str
     title: str
@@ -98,6 +101,7 @@ class Scenario:
     checks: Callable[[Any], tuple[Check, ...]]
     controls: Callable[[Any], tuple[Control, ...]]
     plan: Callable[[Any], tuple[Step, ...]] = field(default=lambda _: ())
+    lasts: Callable[[Any], float] = field(default=lambda p: p.window + p.messages * p.scaled(100.0))
     runbook: tuple[str, ...] = ()
     not_proven: tuple[str, ...] = ()
     exclusive: bool = False

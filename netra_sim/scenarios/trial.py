@@ -21,11 +21,11 @@ from netra_sim.users import tenants
 from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, settled
 from netra_sim.users.load import arrivals, drive
-from netra_sim.users.persona import Persona, Say, persona
+from netra_sim.users.persona import Persona, persona
 from netra_sim.users.session import Session
 
 # Seconds before scaling. A user's patience is several times the deadline: what is held too long must be seen.
-REQUEST_DEADLINE, RUN_LIMIT, SETTLE, DRAIN = 5.0, 30.0, 60.0, 300.0
+REQUEST_DEADLINE, RUN_LIMIT, SETTLE = 5.0, 30.0, 30.0
 Tell = Callable[[str], None]
 
 
@@ -78,10 +78,9 @@ class Trial:
         async def life(number: int) -> None:
             await Session(people[number - 1], settings, history, rng).run()
 
-        messages = sum(isinstance(intent, Say) for who in people for intent in who.intents)
         async with asyncio.TaskGroup() as group:
             striking = group.create_task(nemesis.run())
-            await drive(arrivals(rng, p.users, p.window), life, history, p.scaled(DRAIN), messages)
+            await drive(arrivals(rng, p.users, p.window), life, history, self.scenario.lasts(p))
             striking.cancel()  # what was not healed yet is healed now
 
     async def _audit(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:

@@ -35,16 +35,14 @@ def arrivals(rng: Rng, users: int, window_s: float) -> list[tuple[float, int]]:
 
 
 async def drive(
-    plan: Sequence[tuple[float, int]], life: Life, history: HistoryWriter, drain_s: float, messages: int
+    plan: Sequence[tuple[float, int]], life: Life, history: HistoryWriter, drain_s: float
 ) -> LoadReport:
     """Start `life(number)` for each arrival, then wait at most `drain_s` seconds for the last; a cancel ends all lives.
-
-    `messages` is how many all of them plan to send; the history has it as `planned_arrivals`.
 
     A life that raises is a defect of the lab: it ends the others and is raised in an ExceptionGroup.
     """
     clock = history.clock
-    told = {"users": len(plan), "planned_arrivals": messages}
+    told = {"users": len(plan), "planned_arrivals": len(plan)}
     history.seen("run", "load_started", **told)
     lives: list[asyncio.Task[None]] = []
     late_s = 0.0

@@ -5,23 +5,25 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.service.starter import Starter
+from netra_sim.lab.lab import Lab, default_children
 from tests.service.visitor import Deployment, Worker
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def lab() -> AsyncIterator[Starter]:
-    async with Starter() as running:
+async def lab() -> AsyncIterator[Lab]:
+    """Stores and the model server; the model's answers take no time, so that only the platform's own time counts."""
+    async with Lab(settings={}, children=[c for c in default_children(1, 0.0) if c.name == "llm"]) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def deployment(lab: Starter) -> AsyncIterator[Deployment]:
+async def deployment(lab: Lab) -> AsyncIterator[Deployment]:
     """A namespace of this test module's own."""
     name = f"t{uuid.uuid4().hex[:12]}"
     place = Deployment(lab, await lab.create_database(name), f"{name}:")
     yield place
     await place.stop()
+    await lab.drop_namespace(name)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -91,10 +91,6 @@ class Step:
         calls = answer.calls
         if not calls:
             raise BadAnswer("no tool was called")
-        executing = [
-            self.event("tool_executing", tool_name=c.name, call_id=c.id, parameters=_arguments(c)) for c in calls
-        ]
-        await self._journal.write(Entry(executing))
         outcomes = await self._bench.gather(calls, self._call)
         if errors := [o["error"] for o in outcomes if "error" in o]:
             raise ToolFailed("; ".join(errors))
@@ -110,6 +106,8 @@ class Step:
 
     async def _call(self, call: Call) -> dict[str, Any]:
         """Run one tool; its failure is a result that says so."""
+        told = self.event("tool_executing", tool_name=call.name, call_id=call.id, parameters=_arguments(call))
+        await self._journal.write(Entry([told]))
         begun = time.monotonic()
         outcome: dict[str, Any]
         tool = self._bench.tools.get(call.name)

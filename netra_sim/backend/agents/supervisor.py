@@ -47,12 +47,13 @@ class Run:
     async def close(self, type_: str, state: str, reason: str) -> None:
         """End the run without an answer, and tell the user; goes by what was really committed."""
         for _ in range(CLOSES):
-            self._state = await self._journal.reload()
+            self._state, unended = await self._journal.reload()
             if not TABLE[self._state]:
                 return
             try:
-                end = self._event(type_, status=state, reason=reason, execution_time_ms=self._took())
-                await self._move(state, end)
+                facts = {"status": state, "reason": reason, "execution_time_ms": self._took()}
+                ends = [Event(type_, {"agent_name": agent, **facts}) for agent in (*unended, "supervisor")]
+                await self._journal.write(Entry(ends, check(self._state, state)))
                 return
             except Claimed:  # a write of ours that was cut off has been committed since the reload
                 log.info("run moved while it was being closed", extra={"run": self._order.run_id})

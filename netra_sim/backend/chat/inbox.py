@@ -59,18 +59,24 @@ class Inbox:
 
         PlatformError `forbidden` when the thread is another user's; Unavailable when it could not be stored.
         """
-        order = Order(str(uuid.uuid4()), user_id, thread_id, message_id, text)
+        return await self.store(Order(str(uuid.uuid4()), user_id, thread_id, message_id, text))
+
+    async def store(self, order: Order) -> Accepted:
+        """One transaction for the message, its run and its acknowledgement."""
+        message_id = order.message_id
         told = Event("message_accepted", {"message_id": message_id, "run_id": order.run_id, "duplicate": False})
         data = orjson.dumps(told.data).decode()
         try:
-            values = (order.run_id, user_id, thread_id, message_id, text, self._worker, data)
+            values = (
+                order.run_id, order.user_id, order.thread_id, message_id, order.text, self._worker, data,
+            )  # fmt: skip
             row = await self._db.fetchrow(_ACCEPT, *values)
         except asyncpg.UniqueViolationError:
             return await self._stored(order)
         if row is None:
             raise PlatformError("forbidden", field="thread_id", message_id=message_id)
         seq = int(row["last_seq"])
-        await self._publisher.publish(user_id, [(seq, frames.durable(order, told, seq, 0))])
+        await self._publisher.publish(order.user_id, [(seq, frames.durable(order, told, seq, 0))])
         return Accepted(order, duplicate=False)
 
     async def pending(self, older_than: float) -> list[Order]:

@@ -43,6 +43,16 @@ WITH moved AS (
 )
 SELECT base FROM bump
 """
+_STANDING = """
+SELECT r.status, coalesce(max(e.run_seq), 0) AS run_seq, (
+    SELECT array_agg(agent) FROM (
+        SELECT data->>'agent_name' AS agent FROM events WHERE run_id = $1 AND data->>'agent_name' <> 'supervisor'
+        GROUP BY 1 HAVING bool_or(type = 'agent_started')
+        AND NOT bool_or(type IN ('agent_completed', 'agent_error', 'agent_death'))
+    ) AS unended
+) AS open
+FROM runs r LEFT JOIN events e ON e.run_id = r.id WHERE r.id = $1 GROUP BY r.status
+"""
 _ENDED = frozenset({"completed", "failed", "timeout", "dead", "cancelled"})
 T = TypeVar("T")
 Offer = Callable[[str, int, bytes], None]
@@ -81,18 +91,14 @@ class Journal:
         if sent:
             await self._publisher.publish(self._order.user_id, sent)
 
-    async def reload(self) -> str:
-        """The run's state as committed, after a write whose outcome is not known."""
-        sql = (
-            "SELECT status, (SELECT coalesce(max(run_seq), 0) FROM events WHERE run_id = $1) AS run_seq "
-            "FROM runs WHERE id = $1"
-        )
+    async def reload(self) -> tuple[str, list[str]]:
+        """The run's state as committed and its open agents, after a write whose outcome is not known."""
         async with self._turn:
-            row = await self._patient(lambda: self._db.fetchrow(sql, self._order.run_id))
+            row = await self._patient(lambda: self._db.fetchrow(_STANDING, self._order.run_id))
             if row is None:
                 raise Claimed
             self._run_seq = row["run_seq"]
-            return str(row["status"])
+            return row["status"], list(row["open"] or ())
 
     async def _commit(self, entry: Entry) -> int:
         mark = str(uuid.uuid4())  # one for each entry: a lost answer must not be taken for another entry's

@@ -48,8 +48,8 @@ class RunJournal(Protocol):
         """Commit the entry, then show its events to the user; Claimed when the state had moved on under it."""
         ...
 
-    async def reload(self) -> str:
-        """The run's state as committed; the next entry follows the last committed one."""
+    async def reload(self) -> tuple[str, list[str]]:
+        """The run's state as committed and the agents that have not ended; the next entry follows the last one."""
         ...
 
 

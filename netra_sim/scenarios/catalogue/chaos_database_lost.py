@@ -12,20 +12,20 @@ from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-REQUEST_DEADLINE, RECOVERY, SLACK = 5.0, 60.0, 2.0  # seconds before scaling
+RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 30.0  # seconds before scaling
 
 
 class Outage(Parameters):
     """Faults strike one after the other, from `first` on, `gap` seconds of quiet between them."""
 
     users: int = Field(12, ge=2, le=5000, description="simulated users")
-    messages: int = Field(10, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(6, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(1.2, ge=0, le=600, description="seconds from the start of the load to the first fault")
-    gap: float = Field(0.6, ge=0.1, le=600, description="seconds of quiet after each fault")
-    refused: float = Field(0.4, gt=0, le=600, description="seconds in which connections are refused")
+    first: float = Field(0.8, ge=0, le=600, description="seconds from the start of the load to the first fault")
+    gap: float = Field(0.5, ge=0.1, le=600, description="seconds of quiet after each fault")
+    refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
-    killed: float = Field(0.6, gt=0, le=600, description="seconds between kill -9 and restart")
+    killed: float = Field(0.4, gt=0, le=600, description="seconds between kill -9 and restart")
 
 
 def _plan(p: Outage) -> tuple[Step, ...]:
@@ -45,7 +45,7 @@ def _checks(p: Outage) -> tuple[Check, ...]:
     return (
         acknowledged_writes(proves=("IC-C1.1",)),
         deadlines.nothing_held(p.scaled(SLACK), proves=("IC-C1.2",)),
-        deadlines.pool_recovers(proves=("IC-C1.2",)),
+        deadlines.pool_recovers(p.scaled(RECOVERY), proves=("IC-C1.2",)),
         recovery.recovers(p.scaled(RECOVERY), after="kill", f="send", proves=("GP-DEPS.4", "IC-C1.1")),
         events.legal_events(proves=()),
         states.legal_transitions(proves=()),
@@ -63,7 +63,9 @@ def _controls(_: Outage) -> tuple[Control, ...]:
         Control("no-timeouts", "Requests hang for as long as the database stalls.",
                 ("nothing_held",), without=("timeout", "deadline")),
         Control("dead-connections-kept", "The database is back, but the platform is not: it needs a restart.",
-                ("recovers", "pool_recovers"), defect="dead_connections_kept"),
+                ("recovers",), defect="dead_connections_kept"),
+        Control("connections-leaked", "Calls that timed out keep their connections: after the stall none is left.",
+                ("pool_recovers",), defect="connections_leaked"),
     )  # fmt: skip
 
 
@@ -94,5 +96,6 @@ SCENARIO = Scenario(
         "Loss of the machine or its disk: the server's process dies here, its storage does not.",
         "Promotion of a replica.",
     ),
+    lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.scaled(AFTERWARDS),
     exclusive=True,
 )

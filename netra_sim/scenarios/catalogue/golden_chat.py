@@ -52,7 +52,7 @@ def _controls(p: Parameters) -> tuple[Control, ...]:
         Control("steps-in-sequence", "Independent steps wait for each other: answers take longer than they need.",
                 ("independent_overlap",), defect="steps_in_sequence"),
         Control("slow-edge", "The way to the platform is slow, and the fault is left behind at the end.",
-                ("connect_within_limit", "answer_within_limit", "success_rate", "no_residue"),
+                ("connect_within_limit", "no_residue"),
                 steps=(Step("latency", "edge", 0.0, None, {"latency": slow}, heal=False),)),
         Control("welcome-without-limits", "The client is not told its limits and runs into them.",
                 ("welcome_complete",), defect="welcome_without_limits"),
@@ -62,6 +62,8 @@ def _controls(p: Parameters) -> tuple[Control, ...]:
                 ("refuses_bad_tokens",), defect="token_not_checked"),
         Control("canary-leaked", "A tool reads every tenant's data: users see each other's projects.",
                 ("isolated",), defect="canary_leaked"),
+        Control("model-away", "The language model refuses every call: no question is answered.",
+                ("success_rate",), steps=(Step("down", "llm", 0.3, None),)),
     )  # fmt: skip
 
 

@@ -3,11 +3,17 @@ import pytest
 from netra_sim.backend.config import MESSAGE_BYTES, SENDS_PER_MINUTE, from_environment
 from netra_sim.kernel.errors import BadValue
 
-GIVEN = {"NETRA_POSTGRES_URL": "postgresql://u:secret@h/d", "NETRA_REDIS_URL": "redis://h", "NETRA_LLM_URL": "http://h/v1"}
+GIVEN = {
+    "NETRA_POSTGRES_URL": "postgresql://u:secret@h/d",
+    "NETRA_REDIS_URL": "redis://h",
+    "NETRA_LLM_URL": "http://h/v1",
+}
 
 
 def test_what_is_given_and_what_is_not():
-    settings = from_environment({**GIVEN, "NETRA_PORT": "80", "NETRA_TIME_SCALE": "0.1", "HOME": "/", "NETRA_OTHER": "x"})
+    settings = from_environment(
+        {**GIVEN, "NETRA_PORT": "80", "NETRA_TIME_SCALE": "0.1", "HOME": "/", "NETRA_OTHER": "x"}
+    )
     assert (settings.postgres_url, settings.port, settings.time_scale) == (GIVEN["NETRA_POSTGRES_URL"], 80, 0.1)
     assert settings.heartbeat == 25.0
     assert settings.scaled(5) == 0.5

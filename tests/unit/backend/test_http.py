@@ -51,7 +51,14 @@ async def test_a_body_becomes_its_model():
 
 @pytest.mark.parametrize(
     ("text", "field"),
-    [(b"", "body"), (b"{", "body"), (b"[]", "body"), (b"{}", "email"), (b'{"email": "a", "age": "x"}', "age"), (b"\xff", "body")],
+    [
+        (b"", "body"),
+        (b"{", "body"),
+        (b"[]", "body"),
+        (b"{}", "email"),
+        (b'{"email": "a", "age": "x"}', "age"),
+        (b"\xff", "body"),
+    ],
 )
 async def test_a_wrong_body_names_its_field(text: bytes, field: str):
     with pytest.raises(PlatformError) as told:

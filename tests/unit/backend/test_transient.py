@@ -27,7 +27,8 @@ def test_postgres(error: Exception, again: bool):
         (ConnectionError(), True), (RedisTimeout(), True), (TimeoutError(), True), (OSError(), True),
         (BusyLoadingError("LOADING data"), True), (ReadOnlyError("READONLY replica"), True),
         (ResponseError("OOM command not allowed"), True), (ResponseError("MASTERDOWN link"), True),
-        (ResponseError("WRONGTYPE operation"), False), (ResponseError("ERR unknown command"), False), (KeyError(), False),
+        (ResponseError("WRONGTYPE operation"), False), (ResponseError("ERR unknown command"), False),
+        (KeyError(), False),
     ],
 )  # fmt: skip
 def test_redis(error: Exception, again: bool):

@@ -21,7 +21,13 @@ async def test_invoke_and_completion_are_joined_by_id(clock: ManualClock):
     writer.complete(first, "user-1", "send", "ok", run_id="r")
     history = writer.freeze()
     one, two = history.ops("send")
-    assert (one.id, one.actor, one.outcome, one.value, one.result) == (first, "user-1", "ok", {"text": "a"}, {"run_id": "r"})
+    assert (one.id, one.actor, one.outcome, one.value, one.result) == (
+        first,
+        "user-1",
+        "ok",
+        {"text": "a"},
+        {"run_id": "r"},
+    )
     assert (two.outcome, two.result, two.seconds) == ("fail", {"code": "no"}, 1.5)
     assert (history.start, history.end) == (1_000, 1_500_001_000)
     assert history.seconds(one.end or 0) == 1.5

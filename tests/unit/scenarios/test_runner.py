@@ -29,12 +29,6 @@ async def test_faults_are_told_in_seconds_since_the_start():
     ]
 
 
-def test_a_result_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "result.json"
-    runner.write(path, {"verdict": "pass"})
-    assert path.read_text().startswith("{") and [p.name for p in tmp_path.iterdir()] == ["result.json"]
-
-
 def test_the_command_to_run_it_again_names_what_was_changed_only():
     scenario = registry.find("golden/chat")
     usual = provenance.command(scenario, scenario.parameters())

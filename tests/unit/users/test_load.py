@@ -53,7 +53,7 @@ def test_a_window_of_zero_is_all_at_once():
 async def test_users_arrive_on_time_whatever_the_system_does():
     clock, lives = ManualClock(), Lives()
     writer = HistoryWriter(clock)
-    task = asyncio.create_task(drive(PLAN, lives, writer, drain_s=10, messages=5))
+    task = asyncio.create_task(drive(PLAN, lives, writer, drain_s=10))
     seen = []
     for _ in range(4):
         await clock.advance(1.0)
@@ -63,13 +63,13 @@ async def test_users_arrive_on_time_whatever_the_system_does():
     await clock.advance(0)
     assert await task == LoadReport(planned=3, started=3, finished=3, cut=0, late_s=0.0)
     (started,), (ended,) = writer.freeze().seen("load_started"), writer.freeze().seen("load_ended")
-    assert started.value == {"users": 3, "planned_arrivals": 5}
-    assert (ended.value["users"], ended.value["planned_arrivals"], ended.value["cut"]) == (3, 5, 0)
+    assert started.value == {"users": 3, "planned_arrivals": 3}
+    assert (ended.value["users"], ended.value["planned_arrivals"], ended.value["cut"]) == (3, 3, 0)
 
 
 async def test_the_drain_has_a_bound():
     clock, lives = ManualClock(), Lives()
-    task = asyncio.create_task(drive(PLAN, lives, HistoryWriter(clock), drain_s=10, messages=5))
+    task = asyncio.create_task(drive(PLAN, lives, HistoryWriter(clock), drain_s=10))
     await clock.advance(13.9)
     assert not task.done()
     await clock.advance(0.1)
@@ -81,7 +81,7 @@ async def test_the_drain_has_a_bound():
 async def test_cancelling_ends_all_lives():
     clock, lives = ManualClock(), Lives()
     writer = HistoryWriter(clock)
-    task = asyncio.create_task(drive(PLAN, lives, writer, drain_s=10, messages=5))
+    task = asyncio.create_task(drive(PLAN, lives, writer, drain_s=10))
     await clock.advance(2.5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -97,7 +97,7 @@ async def test_a_defect_of_a_life_ends_the_load_and_is_told():
     async def broken(number: int) -> None:
         raise ZeroDivisionError(number)
 
-    task = asyncio.create_task(drive(PLAN, broken, HistoryWriter(clock), drain_s=10, messages=5))
+    task = asyncio.create_task(drive(PLAN, broken, HistoryWriter(clock), drain_s=10))
     await clock.advance(1.5)
     with pytest.raises(ExceptionGroup, match="unhandled") as raised:
         await task
@@ -105,5 +105,5 @@ async def test_a_defect_of_a_life_ends_the_load_and_is_told():
 
 
 async def test_no_users_is_a_load_too():
-    report = await drive([], Lives(), HistoryWriter(ManualClock()), drain_s=10, messages=5)
+    report = await drive([], Lives(), HistoryWriter(ManualClock()), drain_s=10)
     assert report == LoadReport(0, 0, 0, 0, 0.0)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from netra_sim.backend.agents.machine import TABLE, IllegalTransition, check
@@ -17,7 +19,7 @@ def test_the_table_decides(before: str, after: str):
 
 
 def test_the_way_to_an_answer_skips_nothing():
-    for before, after in zip(WAY, WAY[1:], strict=False):
+    for before, after in pairwise(WAY):
         assert TABLE[before] & set(WAY) == {after}
 
 

@@ -12,7 +12,10 @@ CODED = "jwt." + base64.urlsafe_b64encode(TOKEN.encode()).decode().rstrip("=")
 
 
 def scope(header: str | None = None, *offered: str) -> dict[str, Any]:
-    return {"headers": [] if header is None else [(b"authorization", header.encode("latin-1"))], "subprotocols": offered}
+    return {
+        "headers": [] if header is None else [(b"authorization", header.encode("latin-1"))],
+        "subprotocols": offered,
+    }
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,9 @@ async def test_overflow_ends_the_socket_although_the_client_reads_nothing(client
     assert len(socket._out) <= 5
 
 
-async def test_ephemeral_frames_are_dropped_when_the_client_is_behind_durable_ones_are_not(client: Client, store: Store):
+async def test_ephemeral_frames_are_dropped_when_the_client_is_behind_durable_ones_are_not(
+    client: Client, store: Store
+):
     socket = Socket(client.send, store.read, soft=2, hard=10)
     socket.resume(0)
     for seq in (1, 2, 3):

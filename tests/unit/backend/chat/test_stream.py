@@ -44,5 +44,13 @@ def test_before_resume_nothing_is_sent_but_what_came_is_known():
 def test_moves():
     cursor = Cursor()
     cursor.resume(5)
-    assert [cursor.offer(seq) for seq in (5, 6, 6, 9, 7, 8, 9)] == ["drop", "send", "drop", "gap", "send", "send", "send"]
+    assert [cursor.offer(seq) for seq in (5, 6, 6, 9, 7, 8, 9)] == [
+        "drop",
+        "send",
+        "drop",
+        "gap",
+        "send",
+        "send",
+        "send",
+    ]
     assert (cursor.position, cursor.wanted, cursor.behind) == (9, 9, False)

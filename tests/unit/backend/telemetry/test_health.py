@@ -36,7 +36,12 @@ async def test_the_report_names_each_dependency_and_its_breaker():
     redis, postgres = report["dependencies"]["redis"], report["dependencies"]["postgres"]
     assert (redis["ok"], redis["critical"], redis["breaker"]) == (False, False, "open")
     assert redis["since"] > 0
-    assert (postgres["ok"], postgres["critical"], postgres["breaker"], postgres["since"]) == (True, True, "closed", None)
+    assert (postgres["ok"], postgres["critical"], postgres["breaker"], postgres["since"]) == (
+        True,
+        True,
+        "closed",
+        None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""A notebook kernel's part: starts a host, asks it for a lab, tells what it got, and waits in a call."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from netra_sim.lab.client import HostClient
+
+HOST = (sys.executable, str(Path(__file__).with_name("lab_host.py")))
+
+
+async def main() -> None:
+    async with HostClient(HOST) as client:
+        print(json.dumps({"host": client.pid}), flush=True)
+        print(json.dumps(await client.call("start")), flush=True)
+        await client.call("hang", on_event=lambda event: print(json.dumps(event), flush=True))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,175 @@
+"""Each known defect in a real worker: it answers one chat, wrong in the way it states, or fails in that way."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from netra_sim import defects
+from tests.service.test_backend import tampered
+from tests.service.visitor import Client, Deployment, Frame, User, Worker
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Stated = Callable[[Deployment, Worker, User], Awaitable[None]]
+
+
+async def chat(deployment: Deployment, worker: Worker, user: User, days: int = 0) -> tuple[Client, Frame]:
+    await deployment.workload(user.user_id, days)
+    async with worker.socket(user.access) as client:
+        end = await client.chat()
+    assert end["type"] == "agent_completed"
+    return client, end
+
+
+def places(client: Client, type_: str) -> dict[str, int]:
+    """Where each agent's frame of this type stands."""
+    return {f["data"]["agent_name"]: n for n, f in enumerate(client.frames) if f["type"] == type_}
+
+
+async def event_dropped(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, _ = await chat(deployment, worker, user)
+    assert set(range(1, client.seqs[-1] + 1)) - set(client.seqs) == {10, 20} & set(range(client.seqs[-1]))
+
+
+async def event_sent_twice(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, _ = await chat(deployment, worker, user)
+    assert client.seqs.count(10) == 2
+    assert client.seqs.count(9) == 1
+
+
+async def event_forgotten(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, _ = await chat(deployment, worker, user)
+    assert "triage" in places(client, "tool_executing")
+    assert "triage" not in places(client, "tool_completed")
+    assert client.seqs == list(range(1, len(client.seqs) + 1))
+
+
+async def transition_skipped(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    rows = await deployment.sql("SELECT to_state FROM run_transitions WHERE run_id = $1 ORDER BY n", end["run_id"])
+    assert [row["to_state"] for row in rows] == ["starting", "completing", "completed"]
+
+
+async def dependencies_ignored(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, _ = await chat(deployment, worker, user)
+    assert places(client, "agent_started")["reporting"] < places(client, "agent_completed")["data_helper"]
+
+
+async def steps_in_sequence(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, end = await chat(deployment, worker, user, days=15)
+    assert end["data"]["result"]["route"] == "partial"
+    assert places(client, "agent_completed")["data_helper"] < places(client, "agent_started")["data"]
+    of_data = [f["type"] for f in client.frames if f["data"].get("agent_name") == "data" and "call_id" in f["data"]]
+    assert of_data == ["tool_executing", "tool_completed"] * 2
+
+
+async def canary_leaked(deployment: Deployment, worker: Worker, user: User) -> None:
+    other = await worker.sign_up()
+    await deployment.workload(other.user_id, 1, "canary-of-another")
+    client, _ = await chat(deployment, worker, user)
+    assert any("canary-of-another" in str(f["data"]) for f in client.frames)
+
+
+async def welcome_without_limits(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, _ = await chat(deployment, worker, user)
+    assert client.welcome["data"]["config"] == {}
+
+
+async def subprotocol_ignored(deployment: Deployment, worker: Worker, user: User) -> None:
+    assert await worker.refused(user.access, "subprotocol") == (4401, "no_token")
+    await chat(deployment, worker, user)
+
+
+async def token_not_checked(deployment: Deployment, worker: Worker, user: User) -> None:
+    async with worker.socket(tampered(user.access)) as client:
+        assert client.welcome["data"]["user_id"] == user.user_id
+        await client.chat()
+
+
+async def acknowledged_before_commit(deployment: Deployment, worker: Worker, user: User) -> None:
+    async with worker.socket(user.access) as client:
+        await client.say()
+        first = await client.until("message_accepted")
+        assert (first["seq"], first["data"]["duplicate"]) == (None, True)
+        await client.answer()  # adopted after a while: nobody began it
+        await client.say(thread_id=await another_users_thread(deployment, worker))
+        lost = await client.until("message_accepted")
+    assert lost["data"]["run_id"]
+    rows = await deployment.sql("SELECT count(*) AS n FROM messages WHERE user_id = $1 AND role = 'user'", user.user_id)
+    assert rows[0]["n"] == 1
+
+
+async def another_users_thread(deployment: Deployment, worker: Worker) -> str:
+    thread, other = str(uuid.uuid4()), await worker.sign_up()
+    await deployment.sql("INSERT INTO threads (id, user_id) VALUES ($1, $2)", thread, other.user_id)
+    return thread
+
+
+async def dead_connections_kept(deployment: Deployment, worker: Worker, user: User) -> None:
+    await chat(deployment, worker, user)
+    await deployment.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+    async with worker.http(user) as http:
+        path = f"/threads/{uuid.uuid4()}/messages"
+        for _ in range(6):
+            assert (await http.get(path)).status_code == 503
+            await asyncio.sleep(0)
+
+
+async def connections_leaked(deployment: Deployment, worker: Worker, user: User) -> None:
+    await chat(deployment, worker, user)
+    async with worker.http(user) as http:
+        path = f"/threads/{uuid.uuid4()}/messages"
+        await asyncio.gather(*(http.get(path) for _ in range(30)))  # all of the pool's connections are open
+        await deployment.lab.postgres.pause()
+        try:
+            held = await asyncio.gather(*(http.get(path) for _ in range(10)))
+        finally:
+            await deployment.lab.postgres.resume()
+        assert {answer.status_code for answer in held} == {503}
+        assert await deployment.sql("SELECT 1")  # Postgres is back,
+        back = time.time()
+        async with asyncio.timeout(20):
+            while True:  # and the breaker's probe after that finds no connection all the same
+                told = (await http.get("/health")).json()["dependencies"]["postgres"]
+                assert not told["ok"]
+                if told["breaker"] == "open" and told["since"] > back:
+                    break
+        assert (await http.get(path)).status_code == 503
+
+
+STATED: dict[str, Stated] = {
+    "acknowledged_before_commit": acknowledged_before_commit,
+    "canary_leaked": canary_leaked,
+    "connections_leaked": connections_leaked,
+    "dead_connections_kept": dead_connections_kept,
+    "dependencies_ignored": dependencies_ignored,
+    "event_dropped": event_dropped,
+    "event_forgotten": event_forgotten,
+    "event_sent_twice": event_sent_twice,
+    "steps_in_sequence": steps_in_sequence,
+    "subprotocol_ignored": subprotocol_ignored,
+    "token_not_checked": token_not_checked,
+    "transition_skipped": transition_skipped,
+    "welcome_without_limits": welcome_without_limits,
+}
+
+
+async def test_every_defect_states_what_it_does():
+    assert STATED.keys() == set(defects.__all__)
+
+
+@pytest.mark.parametrize("name", defects.__all__)
+async def test_a_worker_with_a_known_defect_shows_it(deployment: Deployment, name: str):
+    worker = await deployment.worker(parts=f"netra_sim.defects:{name}")
+    try:
+        await STATED[name](deployment, worker, await worker.sign_up())
+        assert await worker.alive()
+    finally:
+        await deployment.stop()
+        deployment.started.clear()
