@@ -1,10 +1,10 @@
 """Command line: list what there is, run any part by hand.
 
-    python -m netra_sim list                  scenarios, their parameters, checks and controls
-    python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
-    python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
-    python -m netra_sim faults                the fault proxy on its own
-    python -m netra_sim report                render the report again from stored runs
+python -m netra_sim list                  scenarios, their parameters, checks and controls
+python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
+python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
+python -m netra_sim faults                the fault proxy on its own
+python -m netra_sim report                render the report again from stored runs
 """
 
 from __future__ import annotations

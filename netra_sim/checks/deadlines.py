@@ -49,6 +49,7 @@ def pool_recovers(
     after: str = "timeout",
     f: str | tuple[str, ...] = ("send", "history"),
     at_least: float = 0.95,
+    enough: int = 1,
     *,
     name: str = "pool_recovers",
     proves: tuple[str, ...] = (),
@@ -58,7 +59,7 @@ def pool_recovers(
 
     The default limit is the reference's, for a time scale of 1.
     """
-    return recovers(within_s, after, f, at_least, name=name, proves=proves, controls=controls)
+    return recovers(within_s, after, f, at_least, enough, name=name, proves=proves, controls=controls)
 
 
 def _over(history: History, op: Op, slack: float) -> float:

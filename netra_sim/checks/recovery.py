@@ -29,20 +29,22 @@ def recovers(
     after: str = "kill",
     f: str | tuple[str, ...] = "send",
     at_least: float = 0.95,
+    enough: int = 1,
     *,
     name: str = "recovers",
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """After each heal of a fault of kind `after` an op succeeds within `within_s` s and then `at_least` of them do.
+    """Within `within_s` s after each heal of a fault of kind `after`, `at_least` of the ops succeed for good.
 
-    Judged are ops invoked after the heal, until the load ends. The time runs from the heal to the end of the first
-    success; the share counts from there on, up to the next strike of any fault.
+    Judged are ops invoked after the heal, until the next strike of any fault or the load's end. The platform is back
+    with the first success from which on that share of them, and `enough` at the least, succeeds: a success between
+    failures, such as that of one worker of two, is no recovery.
     """
-    spec = _Spec(within_s, after, f, at_least)
+    spec = _Spec(within_s, after, f, at_least, enough)
     expected = (
-        f"Within {seconds(within_s)} after the {after} is healed the first of the {nouns(f)} succeeds, and from then "
-        f"on at least {at_least * 100:g} % of them."
+        f"Within {seconds(within_s)} after the {after} is healed the {nouns(f)} succeed again, at least "
+        f"{at_least * 100:g} % of them from then on."
     )
     return Check(name, expected, proves, spec.judge, controls)
 
@@ -53,6 +55,7 @@ class _Spec:
     after: str
     f: str | tuple[str, ...]
     at_least: float
+    enough: int
 
     def judge(self, history: History) -> Finding:
         """The gravest of the findings after each fault; of passes, that of the slowest recovery."""
@@ -72,31 +75,41 @@ class _Spec:
         """The finding after one fault, and how long the recovery took (s)."""
         if fault.healed is None:
             return unknown(f"The {self.after} of {fault.target} was never healed."), 0.0
-        asked = ops[bisect_left(ops, fault.healed, key=lambda op: op.start) :]
-        if not asked or asked[0].start > fault.healed + self.within_s * 1e9:
-            return unknown(f"No {nouns(self.f)} were made within {seconds(self.within_s)} after the heal."), 0.0
-        first = min((op for op in asked if op.outcome == "ok"), key=lambda op: op.end or 0, default=None)
+        calm = next((strike for strike in strikes if strike > fault.healed), None)
+        asked = [op for op in ops[bisect_left(ops, fault.healed, key=lambda op: op.start) :] if _before(op, calm)]
+        if len(asked) < self.enough or asked[0].start > fault.healed + self.within_s * 1e9:
+            few = f"Only {counted(len(asked), 'op')} of {nouns(self.f)}" if asked else f"No {nouns(self.f)}"
+            return unknown(f"{few} were made within {seconds(self.within_s)} after the heal."), 0.0
+        first = self._back(asked)
         times = _times(history, fault, first)
         if first is None or first.end is None:
-            evidence = notable([op_facts(history, op) for op in asked])
+            met = sum(op.outcome == "ok" for op in asked)
+            evidence = notable([op_facts(history, op) for op in asked if op.outcome != "ok"])
             told = (
-                f"None of {len(asked):,} {nouns(self.f)} succeeded after the {self.after} of {fault.target} was healed."
+                f"The {nouns(self.f)} never came back for good after the {self.after} of {fault.target} was healed: "
+                f"{met:,} of {len(asked):,} succeeded."
             )
             return Finding("fail", told, (times, *evidence)), math.inf
-        then, calm = first.end, next((strike for strike in strikes if strike > fault.healed), None)
-        since = [first, *(op for op in asked if op.start >= then and _before(op, calm))]
-        took = (then - fault.healed) / 1e9
-        return self._judged(history, times, since, took), took
+        took = (first.end - fault.healed) / 1e9
+        return self._judged(history, times, asked[asked.index(first) :], took), took
+
+    def _back(self, asked: list[Op]) -> Op | None:
+        """The first success from which on enough of the ops succeed."""
+        met, found = 0, None
+        for total, op in enumerate(reversed(asked), start=1):
+            met += op.outcome == "ok"
+            if op.outcome == "ok" and total >= self.enough and met >= self.at_least * total:
+                found = op
+        return found
 
     def _judged(self, history: History, times: Facts, since: list[Op], took: float) -> Finding:
         bad = [op_facts(history, op) for op in since if op.outcome != "ok"]
         met = len(since) - len(bad)
-        held = took <= self.within_s and met >= self.at_least * len(since)
         told = (
-            f"The first success came {seconds(took)} after the {times['fault']} of {times['target']} was healed; "
+            f"Back {seconds(took)} after the {times['fault']} of {times['target']} was healed; "
             f"from then on {met:,} of {counted(len(since), 'op')} succeeded ({percent(met, len(since))})."
         )
-        return Finding("pass" if held else "fail", told, (times, *notable(bad)))
+        return Finding("pass" if took <= self.within_s else "fail", told, (times, *notable(bad)))
 
 
 def _before(op: Op, strike: int | None) -> bool:

@@ -68,25 +68,25 @@ def dead_connections_kept(parts: Parts) -> Parts:
 
 
 def connections_leaked(parts: Parts) -> Parts:
-    """A connection on which a call timed out is never given back, and the pool is small."""
+    """A call that timed out never gives its place in the pool back."""
 
     class Leaky(Database):
-        def __init__(self, url: str, _size: int, *rest: Any) -> None:
-            super().__init__(url, 5, *rest)
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self._places = asyncio.Semaphore(4)
 
         @contextlib.asynccontextmanager
         async def _connection(self) -> AsyncIterator[Connection]:
-            if self._pool is None:
-                raise RuntimeError("the database is not open")
-            connection = await self._pool.acquire()
+            await self._places.acquire()
             try:
-                yield connection
+                async with super()._connection() as connection:
+                    yield connection
             except asyncio.CancelledError:
-                raise
+                raise  # as it does when a time-out ends the call
             except BaseException:
-                await self._pool.release(connection)
+                self._places.release()
                 raise
             else:
-                await self._pool.release(connection)
+                self._places.release()
 
     return replace(parts, database=Leaky)

@@ -9,16 +9,19 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netra_sim.faults import kinds
 from netra_sim.faults.link import Toxic
 from netra_sim.faults.proxy import STREAMS, Proxy
-from netra_sim.kernel.errors import BadValue, UnknownName
+from netra_sim.kernel.errors import BadValue
 from netra_sim.kernel.rng import Rng
 
 VERSION = "2.12.0-netra"
@@ -30,6 +33,19 @@ class ApiError(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status, self.text = status, text
+
+
+class _Door:
+    """Browsers stay out; names keep their quoted slashes until a route has been found."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if dict(scope["headers"]).get(b"user-agent", b"").startswith(b"Mozilla/"):
+            await PlainTextResponse("User agent not allowed\n", 403)(scope, receive, send)
+            return
+        await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
 
 
 class Api:
@@ -56,34 +72,36 @@ class Api:
             Route(one, self._update, methods=["POST", "PATCH"]),
             Route(one, self._delete, methods=["DELETE"]),
         ]
-        return Starlette(routes=routes, exception_handlers={ApiError: _told})
+        return Starlette(routes=routes, middleware=[Middleware(_Door)], exception_handlers={ApiError: _told})
 
     async def close(self) -> None:
         """Close every proxy."""
-        for proxy in self._proxies.values():
+        for proxy in tuple(self._proxies.values()):
             await proxy.close()
 
     async def _version(self, _request: Request) -> Response:
-        return JSONResponse({"version": VERSION}, media_type="application/json;charset=utf-8")
+        text = json.dumps({"version": VERSION}) + "\n"
+        return Response(text, media_type="application/json;charset=utf-8")
 
     async def _list(self, _request: Request) -> Response:
         return JSONResponse({name: _proxy(proxy) for name, proxy in self._proxies.items()})
 
     async def _create(self, request: Request) -> Response:
         given = await _body(request)
-        name, upstream = given.get("name"), given.get("upstream")
+        name, upstream, listen = (_text(given, field) for field in ("name", "upstream", "listen"))
+        enabled = _flag(given, "enabled", True)
         for field, value in (("name", name), ("upstream", upstream)):
-            if not isinstance(value, str) or not value:
+            if not value:
                 raise ApiError(400, f"missing required field: {field}")
         if name in self._proxies:
             raise ApiError(409, "proxy already exists")
         try:
-            proxy = Proxy(str(name), str(given.get("listen") or ""), str(upstream), self._rng)
+            proxy = self._proxies[name] = Proxy(name, listen, upstream, self._rng)
+            proxy.enabled = enabled
             await proxy.open()
         except (OSError, ValueError) as error:
+            self._proxies.pop(name, None)
             raise ApiError(500, str(error)) from error
-        self._proxies[proxy.name] = proxy
-        await self._enable(proxy, given.get("enabled", True))
         return JSONResponse(_proxy(proxy), 201)
 
     async def _show(self, request: Request) -> Response:
@@ -92,7 +110,15 @@ class Api:
     async def _update(self, request: Request) -> Response:
         proxy = self._find(request)
         given = await _body(request)
-        await self._enable(proxy, given.get("enabled", proxy.enabled))
+        proxy.enabled = _flag(given, "enabled", proxy.enabled)
+        listen, upstream = _text(given, "listen") or proxy.listen, _text(given, "upstream") or proxy.upstream
+        try:
+            if (listen, upstream) != (proxy.listen, proxy.upstream):
+                await proxy.move(listen, upstream)
+            else:
+                await proxy.settle()
+        except (OSError, ValueError) as error:
+            raise ApiError(500, str(error)) from error
         return JSONResponse(_proxy(proxy))
 
     async def _delete(self, request: Request) -> Response:
@@ -102,25 +128,23 @@ class Api:
         return Response(status_code=204)
 
     async def _reset(self, _request: Request) -> Response:
-        for proxy in self._proxies.values():
+        for proxy in tuple(self._proxies.values()):
+            proxy.enabled = True
             for toxic in tuple(proxy.toxics):
-                await proxy.remove(toxic)
-            await self._enable(proxy, True)
+                await _settled(proxy.remove(toxic))
+            await _settled(proxy.settle())
         return Response(status_code=204)
 
     async def _toxics(self, request: Request) -> Response:
         proxy = self._find(request)
-        ordered = sorted(proxy.toxics, key=lambda t: STREAMS.index(t.stream))
-        return JSONResponse([_toxic(toxic) for toxic in ordered])
+        return JSONResponse(_toxics_of(proxy))
 
     async def _add(self, request: Request) -> Response:
         proxy, given = self._find(request), await _body(request)
-        toxic = _new(given)
-        if proxy.toxic(toxic.name) is not None:
-            raise ApiError(409, "toxic already exists")
-        if lease := given.get("lease_ms"):
+        toxic = _new(given, proxy)
+        if lease := _number(given, "lease_ms", 0):
             toxic.timer = asyncio.get_running_loop().call_later(lease / 1000, self._expire, proxy, toxic)
-        await proxy.add(toxic)
+        await _settled(proxy.add(toxic))
         return JSONResponse(_toxic(toxic))
 
     async def _show_toxic(self, request: Request) -> Response:
@@ -137,37 +161,56 @@ class Api:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _enable(self, proxy: Proxy, enabled: Any) -> None:
-        proxy.enabled = bool(enabled)
-        await _settled(proxy.settle())
-
     def _find(self, request: Request) -> Proxy:
-        proxy = self._proxies.get(request.path_params["proxy"])
+        proxy = self._proxies.get(unquote(request.path_params["proxy"]))
         if proxy is None:
             raise ApiError(404, "proxy not found")
         return proxy
 
 
-def _new(given: dict[str, Any]) -> Toxic:
-    """A toxic out of a body, checked in Toxiproxy's order: stream, type, attributes."""
-    stream, type_ = given.get("stream") or "downstream", given.get("type") or ""
+def _new(given: dict[str, Any], proxy: Proxy) -> Toxic:
+    """A toxic out of a body, checked in Toxiproxy's order: body, stream, type, duplicate, attributes."""
+    toxicity, _ = _number(given, "toxicity", 1.0), _number(given, "lease_ms", 0)
+    type_, stream = _text(given, "type"), _text(given, "stream").lower() or "downstream"
+    name = _text(given, "name") or f"{type_}_{stream}"
     if stream not in STREAMS:
         raise ApiError(400, "stream was invalid, can be either upstream or downstream")
-    toxicity, lease = given.get("toxicity", 1.0), given.get("lease_ms", 0)
-    numbers = (toxicity, lease)
-    if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise ApiError(400, "bad request body: toxicity and lease_ms are numbers")
+    if type_ not in kinds.KINDS:
+        raise ApiError(400, "invalid toxic type")
+    if proxy.toxic(name) is not None:
+        raise ApiError(409, "toxic already exists")
+    attributes = given.get("attributes")
+    if attributes is not None and not isinstance(attributes, dict):
+        raise ApiError(400, "bad request body: attributes: not an object")
     try:
-        kind = kinds.make(str(type_), given.get("attributes"))
-    except UnknownName as error:
-        raise ApiError(400, "invalid toxic type") from error
-    except (BadValue, AttributeError) as error:
+        return Toxic(name, kinds.make(type_, attributes), STREAMS[STREAMS.index(stream)], toxicity)
+    except BadValue as error:
         raise ApiError(400, f"bad request body: {error}") from error
-    return Toxic(str(given.get("name") or f"{type_}_{stream}"), kind, stream, float(toxicity))
+
+
+def _text(given: dict[str, Any], field: str) -> str:
+    value = given.get(field)
+    if value is not None and not isinstance(value, str):
+        raise ApiError(400, f"bad request body: {field}: not a string")
+    return value or ""
+
+
+def _number(given: dict[str, Any], field: str, default: float) -> float:
+    value = given.get(field)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ApiError(400, f"bad request body: {field}: not a number")
+    return default if value is None else float(value)
+
+
+def _flag(given: dict[str, Any], field: str, default: bool) -> bool:
+    value = given.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise ApiError(400, f"bad request body: {field}: neither true nor false")
+    return default if value is None else value
 
 
 def _find_toxic(proxy: Proxy, request: Request) -> Toxic:
-    toxic = proxy.toxic(request.path_params["toxic"])
+    toxic = proxy.toxic(unquote(request.path_params["toxic"]))
     if toxic is None:
         raise ApiError(404, "toxic not found")
     return toxic
@@ -182,12 +225,16 @@ async def _settled(work: Awaitable[None]) -> None:
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        given = json.loads(await request.body() or b"{}")
+        given = json.loads(await request.body(), parse_constant=_no_number)
     except ValueError as error:
         raise ApiError(400, f"bad request body: {error}") from error
     if not isinstance(given, dict):
         raise ApiError(400, "bad request body: not an object")
     return {str(key).lower(): value for key, value in given.items()}
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 async def _told(_request: Request, error: Exception) -> Response:
@@ -197,11 +244,15 @@ async def _told(_request: Request, error: Exception) -> Response:
 
 
 def _proxy(proxy: Proxy) -> dict[str, Any]:
-    toxics = [_toxic(toxic) for toxic in proxy.toxics]
     return {
         "name": proxy.name, "listen": proxy.listen, "upstream": proxy.upstream, "enabled": proxy.enabled,
-        "toxics": toxics,
+        "toxics": _toxics_of(proxy),
     }  # fmt: skip
+
+
+def _toxics_of(proxy: Proxy) -> list[dict[str, Any]]:
+    """Upstream first, then in the order of the chain."""
+    return [_toxic(toxic) for toxic in sorted(proxy.toxics, key=lambda t: STREAMS.index(t.stream))]
 
 
 def _toxic(toxic: Toxic) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -53,6 +54,19 @@ class FaultControl:
     async def remove_toxic(self, proxy: str, name: str) -> None:
         """Take a toxic away, if it is still there."""
         await self._ask("DELETE", f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}", missing=True)
+
+    async def gone(self) -> None:
+        """Wait until the proxy process has gone, then raise FaultError."""
+        url = self._client.base_url
+        try:
+            reader, writer = await asyncio.open_connection(url.host, url.port)
+            try:
+                await reader.read()  # an idle connection ends only with the process
+            finally:
+                writer.close()
+        except OSError as error:
+            raise FaultError(detail=f"The fault proxy does not answer: {error!r}.") from error
+        raise FaultError(detail="The fault proxy has gone.")
 
     async def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
         try:

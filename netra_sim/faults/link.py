@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from netra_sim.faults.kinds.base import Kind, Stub
-
-if TYPE_CHECKING:
-    from netra_sim.faults.proxy import Connection
 
 Stream = Literal["upstream", "downstream"]
 MOST_HELD = 1 << 20  # bytes held by the stubs of a link before its source is no longer read
@@ -29,17 +26,35 @@ class Toxic:
     timer: asyncio.TimerHandle | None = None
 
 
-class Link:
-    """Bytes come in at `feed`, pass the stubs in order, and leave through `out`."""
+class Ends(Protocol):
+    """The connection of a link, as the link sees it."""
 
-    def __init__(self, connection: Connection, stream: Stream) -> None:
-        self.stream = stream
+    def close(self) -> None:
+        """Close both sockets."""
+        ...
+
+    def reset(self) -> None:
+        """RST on both sockets."""
+        ...
+
+    def finished(self) -> None:
+        """One of the two streams has ended at its socket."""
+        ...
+
+
+class Link:
+    """Bytes come in at `feed`, pass the stubs in order, and leave through `out`; time is the loop's."""
+
+    def __init__(self, connection: Ends, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.over = False
         self.out: asyncio.Transport | None = None
         self.source: asyncio.Transport | None = None
         self._connection = connection
         self._chain: list[_Place] = []
         self._early: list[bytes] = []
         self._early_end = False
+        self._ended = False
         self._full = False
         self._congested = False
 
@@ -51,7 +66,12 @@ class Link:
             self.write(data)
 
     def ended(self) -> None:
-        """The source has ended its stream."""
+        """The source has ended its stream, or has gone; a source that ends first and goes later tells both."""
+        if self._ended:
+            if self.over:
+                self.finish()
+            return
+        self._ended = True
         if self._chain:
             self._chain[0].stub.eof()
         else:
@@ -70,7 +90,7 @@ class Link:
             if place in self._chain:
                 self._chain.remove(place)
             place.gone = True
-            self._balance()
+            self.balance()
 
     def clear(self) -> None:
         """The connection has gone: no stub may act any more."""
@@ -92,24 +112,28 @@ class Link:
             self.out.write(data)
 
     def joined(self, out: asyncio.Transport) -> None:
-        """The socket is here: what came early goes first."""
+        """The socket is here: what came early goes first, and the source is read from now on."""
         self.out = out
         early, self._early = self._early, []
         for data in early:
             out.write(data)
         if self._early_end:
             self.finish()
+        self.read_or_wait()
 
     def finish(self) -> None:
         """End the stream at the socket; when the source is closed for good, close it."""
         if self.out is None:
             self._early_end = True
-        elif self.out.is_closing():
             return
-        elif self.source is None or self.source.is_closing() or not self.out.can_write_eof():
+        self.over = True
+        if self.out.is_closing():
+            return
+        if self.source is None or self.source.is_closing():
             self.out.close()
         else:
             self.out.write_eof()
+            self._connection.finished()
 
     def close(self) -> None:
         """Close both sockets."""
@@ -122,16 +146,18 @@ class Link:
     def congested(self, yes: bool) -> None:
         """The socket takes no more, or takes again."""
         self._congested = yes
-        self._read_or_wait()
+        self.read_or_wait()
 
-    def _balance(self) -> None:
+    def balance(self) -> None:
+        """Stubs hold more, or less."""
         self._full = sum(place.held for place in self._chain) > MOST_HELD
-        self._read_or_wait()
+        self.read_or_wait()
 
-    def _read_or_wait(self) -> None:
-        if self.source is None or self.source.is_closing():
+    def read_or_wait(self) -> None:
+        """Read the source only while its bytes have somewhere to go; an ended one would only end again."""
+        if self.source is None or self.source.is_closing() or self._ended:
             return
-        if self._full or self._congested:
+        if self.out is None or self._full or self._congested:
             self.source.pause_reading()
         else:
             self.source.resume_reading()
@@ -168,13 +194,13 @@ class _Place:
 
     def hold(self, held: int) -> None:
         self.held = held
-        self._link._balance()
+        self._link.balance()
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._link.loop.time()
 
     def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, call)
+        return self._link.loop.call_later(seconds, call)
 
     def hit(self) -> None:
         self.toxic.hits += 1

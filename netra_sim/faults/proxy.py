@@ -26,8 +26,10 @@ class Address:
 
     @staticmethod
     def parse(text: str) -> Address:
-        """`host:port`; an empty text or host is this machine, an empty port any."""
+        """`host:port`; an empty text or host is this machine, an empty port any; ValueError for what is no port."""
         host, _, port = text.strip().rpartition(":")
+        if port and not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+            raise ValueError(f"address {text}: invalid port")
         return Address(host.strip("[]") or "127.0.0.1", int(port or 0))
 
 
@@ -45,11 +47,14 @@ class Proxy:
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._bound: socket.socket | None = None  # keeps the port while nobody listens
+        self._settling = asyncio.Lock()
 
     @property
     def listen(self) -> str:
         """Where it listens, with the port it was given."""
-        return f"{self._listen.host}:{self._listen.port}"
+        host = f"[{self._listen.host}]" if ":" in self._listen.host else self._listen.host
+        return f"{host}:{self._listen.port}"
 
     @property
     def down(self) -> bool:
@@ -57,34 +62,70 @@ class Proxy:
         return not self.enabled or any(t.kind.whole_proxy for t in self.toxics)
 
     async def open(self) -> None:
-        """Listen; OSError when the address is taken."""
-        loop = asyncio.get_running_loop()
-        listener = socket.create_server((self._listen.host, self._listen.port), backlog=1024)
-        self._listen = Address(self._listen.host, listener.getsockname()[1])
-        self._server = await loop.create_server(lambda: Connection(self, next(self._numbers)).client, sock=listener)
+        """Take the address, and listen unless down; OSError when it is taken."""
+        self._bind()
+        await self.settle()
 
     async def settle(self) -> None:
         """Bring the listener in line with what is set: closed and its connections dropped when down, else open."""
-        if self.down and self._server is not None:
-            self._server.close()
-            self._server = None
-            for toxic in (t for t in self.toxics if t.kind.whole_proxy):
-                toxic.hits += len(self._connections)
-            for connection in tuple(self._connections):
-                connection.close()
-        elif not self.down and self._server is None:
-            await self.open()
+        async with self._settling:
+            if self.down and self._server is not None:
+                self._unlisten()
+                self._bind()
+            elif not self.down and self._server is None:
+                await self._serve()
+
+    async def move(self, listen: str, upstream: str) -> None:
+        """Another address or other upstreams; connections are dropped."""
+        address, upstreams = Address.parse(listen), [Address.parse(part) for part in upstream.split(",")]
+        async with self._settling:
+            self._unlisten()
+            self._listen, self._upstreams, self.upstream = address, upstreams, upstream
+            self._turn = itertools.cycle(range(len(upstreams)))
+        await self.open()
 
     async def close(self) -> None:
-        """Stop listening and drop every connection."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for connection in tuple(self._connections):
-            connection.close()
+        """Stop listening and drop every connection, for good."""
+        self.enabled = False
         for toxic in self.toxics:
             if toxic.timer is not None:
                 toxic.timer.cancel()
+        async with self._settling:
+            self._unlisten()
+
+    def _bind(self) -> None:
+        family = socket.AF_INET6 if ":" in self._listen.host else socket.AF_INET
+        bound = socket.socket(family)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((self._listen.host, self._listen.port))
+        except OSError:
+            bound.close()
+            raise
+        self._bound, self._listen = bound, Address(*bound.getsockname()[:2])
+
+    async def _serve(self) -> None:
+        if self._bound is None:
+            self._bind()
+        bound, self._bound = self._bound, None
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, sock=bound, backlog=1024)
+
+    def _accept(self) -> _Side:
+        return Connection(self, next(self._numbers)).client
+
+    def _unlisten(self) -> None:
+        """Nobody listens, nobody is connected."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
+        for toxic in (t for t in self.toxics if t.kind.whole_proxy):
+            toxic.hits += len(self._connections)
+        for connection in tuple(self._connections):
+            connection.close()
 
     def toxic(self, name: str) -> Toxic | None:
         """The toxic of that name."""
@@ -132,7 +173,8 @@ class Connection:
 
     def __init__(self, proxy: Proxy, number: int) -> None:
         self._proxy, self.number = proxy, number
-        self.links: dict[Stream, Link] = {stream: Link(self, stream) for stream in STREAMS}
+        loop = asyncio.get_running_loop()
+        self.links: dict[Stream, Link] = {stream: Link(self, loop) for stream in STREAMS}
         self.client = _Side(self, self.links["upstream"], self.links["downstream"])
         self.server = _Side(self, self.links["downstream"], self.links["upstream"])
         self._dialling: asyncio.Task[None] | None = None
@@ -140,10 +182,12 @@ class Connection:
     def begin(self) -> None:
         """The client is here: reach an upstream before its bytes are read."""
         self._proxy.joined(self)
+        if self._proxy.down:  # it was accepted just before nobody listened
+            self.close()
+            return
         for toxic in self._proxy.toxics:
             self.strike(toxic)
-        assert self.client.transport is not None
-        self.client.transport.pause_reading()
+        self.links["upstream"].read_or_wait()
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
     def strike(self, toxic: Toxic) -> None:
@@ -170,6 +214,13 @@ class Connection:
             transport.abort()
 
         self._end(abort)
+
+    def finished(self) -> None:
+        """When both streams have ended, nothing more can come: the sockets close, once they have sent what they hold."""
+        if all(link.over for link in self.links.values()):
+            for side in (self.client, self.server):
+                if side.transport is not None:
+                    side.transport.close()
 
     def lost(self, side: _Side) -> None:
         """One socket has gone: the other gets what is under way, then its end."""
@@ -201,12 +252,9 @@ class Connection:
         else:
             self.close()
             return
-        assert self.client.transport is not None
         self._dialling = None
-        if self.client.transport.is_closing():
+        if self.client.transport is None or self.client.transport.is_closing():
             self.close()
-        else:
-            self.client.transport.resume_reading()
 
 
 class _Side(asyncio.Protocol):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -17,8 +19,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, _end)
     uvloop.run(_serve(given.port, given.seed))
     return 0
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """uvicorn shuts down in order and then raises the signal again, which ends the process with 0."""
+    sys.exit(0)
 
 
 async def _serve(port: int, seed: int) -> None:
@@ -33,8 +41,10 @@ async def _serve(port: int, seed: int) -> None:
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         print(json.dumps({"ready": True, "port": listener.getsockname()[1]}), flush=True)
-        await uvicorn.Server(config).serve(sockets=[listener])
-        await api.close()
+        try:
+            await uvicorn.Server(config).serve(sockets=[listener])
+        finally:
+            await api.close()
 
 
 if __name__ == "__main__":

@@ -60,13 +60,12 @@ def provenance(data: Mapping[str, Any]) -> Table:
 
 
 def control_label(control: Mapping[str, Any]) -> str:
-    """A control in words: `Without deadline`, `With the defect ack before commit`, `With commit_delay_ms = 5`."""
+    """A control in words: `Without deadline`, `With the defect ack before commit`, else its name: `Slow edge`."""
     if control.get("without"):
         return "Without " + " and ".join(map(_words, control["without"]))
     if control.get("defect"):
         return "With the defect " + _words(str(control["defect"]).rpartition(":")[2])
-    settings = ", ".join(f"{key} = {value}" for key, value in (control.get("setting") or {}).items())
-    return f"With {settings}" if settings else _words(control["name"]).capitalize()
+    return _words(control["name"]).capitalize()
 
 
 def prose(text: str) -> str:

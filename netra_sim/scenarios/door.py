@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from netra_sim.lab2.client import HostClient
+from netra_sim.lab.client import HostClient
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.scenario import Parameters, Scenario

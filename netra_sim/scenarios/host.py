@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from netra_sim.kernel.errors import BadValue
-from netra_sim.lab2.host import Host
-from netra_sim.lab2.lab import Lab
+from netra_sim.lab.host import serve
+from netra_sim.lab.lab import Lab
 from netra_sim.scenarios import registry, runner
 
 Emit = Callable[[dict[str, Any]], None]
@@ -55,12 +55,5 @@ class Methods:
 
 def main() -> int:
     """Serve the client on the standard streams until it goes; exit code 0."""
-    import uvloop
-
-    uvloop.run(_main())
-    return 0
-
-
-async def _main() -> None:
     methods = Methods()
-    await Host(methods.handlers(), methods.stop).serve()
+    return serve(methods.handlers(), methods.stop)

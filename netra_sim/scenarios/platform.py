@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.lab2.lab import Lab
+from netra_sim.lab.lab import Lab
 
 WORKERS = 2
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}

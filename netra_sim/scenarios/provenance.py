@@ -29,15 +29,17 @@ def versions() -> dict[str, str]:
 @cache
 def commit() -> str | None:
     """The checkout's commit, with `+` when files differ from it; None outside a checkout."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return head and head + ("+" if _git("status", "--porcelain") else "")
+
+
+def _git(*words: str) -> str | None:
     folder = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True)
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(["git", *words], check=False, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError:
         return None
-    if head.returncode:
-        return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    return None if done.returncode else done.stdout.strip()
 
 
 def command(scenario: Scenario, parameters: Parameters) -> str:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
 from netra_sim.kernel.errors import NotOurs
 from netra_sim.kernel.history import History
-from netra_sim.lab2.lab import Lab
+from netra_sim.lab.lab import Lab
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.trial import Trial
 
-SIDE_BY_SIDE = 2  # controls at once, where they do not need the services for themselves
 SCHEMA = 1
 Tell = Callable[[str, str], None]
+T = TypeVar("T")
 
 
 async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> Path:
@@ -30,25 +31,27 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     stem = f"{scenario.name.replace('/', '_').replace('-', '_')}_{parameters.seed}_{os.getpid()}_{time.monotonic_ns()}"
 
-    async def trial(control: Control | None, number: int) -> History:
+    async def trial(at: Lab, control: Control | None, number: int) -> History:
         label = control.name if control else "protected"
-        return await Trial(
-            lab, scenario, parameters, control, f"{stem}_{number}", folder, lambda phase: tell(label, phase)
-        ).run()
+        name = f"{stem}_{number}"
+        return await Trial(at, scenario, parameters, control, name, folder, lambda phase: tell(label, phase)).run()
 
     refuse_what_is_not_ours(lab, scenario, parameters)
     checks = scenario.judges(parameters)
-    history = await trial(None, 0)
+    history = await trial(lab, None, 0)
     verdicts = [judge(check, history) for check in checks]
-    gate = asyncio.Semaphore(1 if scenario.exclusive else SIDE_BY_SIDE)
+    async with _labs(lab, scenario) as labs:
 
-    async def controlled(number: int, control: Control) -> dict[str, Any]:
-        async with gate:
-            return _control(control, checks, await trial(control, number))
+        async def controlled(number: int, control: Control) -> dict[str, Any]:
+            at = await labs.get()
+            try:
+                return _control(control, checks, await trial(at, control, number))
+            finally:
+                labs.put_nowait(at)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(controlled(n, c)) for n, c in enumerate(scenario.controls(parameters), start=1)]
-    controls = [task.result() for task in tasks]
+        controls = await _all(
+            controlled(n, control) for n, control in enumerate(scenario.controls(parameters), start=1)
+        )
     result = {
         "schema": SCHEMA,
         "scenario": scenario.name,
@@ -77,6 +80,30 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "error": None,
     }
     return Result(result, folder).save()
+
+
+@contextlib.asynccontextmanager
+async def _labs(lab: Lab, scenario: Scenario) -> AsyncIterator[asyncio.Queue[Lab]]:
+    """Where controls run, side by side: their limits are not judged, so they need not be alone.
+
+    A scenario that strikes the servers themselves needs them for itself, so a second lab takes every other control.
+    """
+    labs: asyncio.Queue[Lab] = asyncio.Queue()
+    async with contextlib.AsyncExitStack() as stack:
+        labs.put_nowait(lab)
+        second = await stack.enter_async_context(_like(lab)) if scenario.exclusive else lab
+        labs.put_nowait(second)
+        yield labs
+
+
+def _like(lab: Lab) -> Lab:
+    return Lab(seed=lab.seed, time_scale=lab.time_scale)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]
 
 
 def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters) -> None:

@@ -74,12 +74,12 @@ class Control:
 
     def describe(self) -> dict[str, Any]:
         """What was changed, for the result."""
-        setting = [{"fault": s.kind, "target": s.target, "attributes": dict(s.attributes)} for s in self.steps]
+        faults = {f"{s.kind} on {s.target}": dict(s.attributes) for s in self.steps}
         return {
             "name": self.name,
             "without": list(self.without) or None,
             "defect": self.defect or None,
-            "setting": {"faults": setting} if setting else None,
+            "setting": faults or None,
             "why": self.why,
         }
 

@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.lab2.lab import Lab
+from netra_sim.lab.lab import Lab
 from netra_sim.scenarios.platform import platform
 
 

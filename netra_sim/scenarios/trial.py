@@ -14,7 +14,7 @@ from netra_sim.faults.plan import Plan
 from netra_sim.faults.residue import residue
 from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
-from netra_sim.lab2.lab import Lab
+from netra_sim.lab.lab import Lab
 from netra_sim.scenarios.platform import Platform, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users import tenants

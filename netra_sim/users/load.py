@@ -34,9 +34,7 @@ def arrivals(rng: Rng, users: int, window_s: float) -> list[tuple[float, int]]:
     return sorted((rng.child("user", n).stream("arrival").uniform(0, window_s), n) for n in numbers)
 
 
-async def drive(
-    plan: Sequence[tuple[float, int]], life: Life, history: HistoryWriter, drain_s: float
-) -> LoadReport:
+async def drive(plan: Sequence[tuple[float, int]], life: Life, history: HistoryWriter, drain_s: float) -> LoadReport:
     """Start `life(number)` for each arrival, then wait at most `drain_s` seconds for the last; a cancel ends all lives.
 
     A life that raises is a defect of the lab: it ends the others and is raised in an ExceptionGroup.

@@ -71,6 +71,7 @@ class Profile:
     signup: float = 0.05
     probe: float = 0.1
     logout: float = 0.2
+    waits: bool = True  # for an answer, before thinking of the next question
 
     def __post_init__(self) -> None:
         """BadValue names the first field that is wrong."""
@@ -125,6 +126,7 @@ class Persona:
     via: Via
     signs_up: bool
     logs_out: bool
+    waits: bool
     probes: tuple[Probe, ...]
     intents: tuple[Intent, ...]
 
@@ -151,6 +153,7 @@ def persona(rng: Rng, number: int, profile: Profile) -> Persona:
         via="subprotocol" if traits.random() < profile.subprotocol else "header",
         signs_up=signs_up,
         logs_out=traits.random() < profile.logout,
+        waits=profile.waits,
         probes=PROBES if traits.random() < profile.probe else (),
         intents=_intents(own, who, profile),
     )

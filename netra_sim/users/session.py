@@ -13,7 +13,7 @@ from netra_sim.users import wire
 from netra_sim.users.api import Api, Settings, Told
 from netra_sim.users.dial import Failure, probe
 from netra_sim.users.line import Line
-from netra_sim.users.persona import Persona, Say
+from netra_sim.users.persona import Intent, Persona, Say
 from netra_sim.users.record import Actor, Op
 
 T = TypeVar("T")
@@ -104,12 +104,18 @@ class Session:
             self._actor.close(gone.name, gone.message)
 
     async def _live(self) -> None:
-        for intent in self._who.intents:
-            await self._clock.sleep(intent.think_s * self._settings.time_scale)
-            if isinstance(intent, Say):
-                await self._chat(intent)
-            elif intent.thread_id in self._threads:
-                await self._api.read_thread(intent.thread_id)
+        async with asyncio.TaskGroup() as chats:
+            for intent in self._who.intents:
+                await self._clock.sleep(intent.think_s * self._settings.time_scale)
+                await self._do(intent, chats)
+
+    async def _do(self, intent: Intent, chats: asyncio.TaskGroup) -> None:
+        if isinstance(intent, Say):
+            chat = chats.create_task(self._chat(intent))
+            if self._who.waits:
+                await chat
+        elif intent.thread_id in self._threads:
+            await self._api.read_thread(intent.thread_id)
 
     async def _chat(self, said: Say) -> None:
         """Ask a question and wait for the end of its run."""

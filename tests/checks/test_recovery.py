@@ -38,7 +38,7 @@ def test_exactly_the_limit_is_in_time():
 
 def test_failures_after_the_recovery_are_convicted():
     passes(CHECK, outage(*steady(21.0, fail=2)))
-    convicts(CHECK, outage(*steady(21.0, fail=3)), "37 of 40 ops succeeded (92.5 %)")
+    convicts(CHECK, outage(*steady(21.0, fail=3)), "never came back for good", "37 of 40 succeeded")
 
 
 def test_an_unknown_outcome_afterwards_is_no_success():
@@ -46,14 +46,25 @@ def test_an_unknown_outcome_afterwards_is_no_success():
     convicts(CHECK, history, "40 of 43")
 
 
+def test_a_lone_success_between_failures_is_no_recovery():
+    ops = [(20.5, "ok"), *((20.6 + n * 0.1, "fail") for n in range(10)), *steady(24.0)]
+    assert "Back 4.1 s after" in passes(CHECK, outage(*ops)).observed
+    convicts(recovers(3.0), outage(*ops), "4.1 s after")
+
+
+def test_too_few_ops_tell_nothing():
+    cannot_tell(recovers(6.0, enough=10), outage(*steady(21.0, n=9)), "Only 9 ops")
+    passes(recovers(6.0, enough=10), outage(*steady(21.0, n=10)))
+
+
 def test_no_recovery_at_all_is_convicted():
     history = outage(*((20.5 + n, "fail") for n in range(10)))
-    convicts(CHECK, history, "None of 10 sends succeeded after the kill of postgres")
+    convicts(CHECK, history, "never came back for good after the kill of postgres was healed: 0 of 10")
 
 
 def test_ops_from_before_the_heal_or_after_the_load_do_not_count():
     history = outage((19.99, "ok"), *((20.5 + n, "fail") for n in range(10)), (41.0, "ok"))
-    assert "None of 10" in convicts(CHECK, _load_ends(history, 40.5)).observed
+    assert "0 of 10 succeeded" in convicts(CHECK, _load_ends(history, 40.5)).observed
 
 
 def _load_ends(history: History, t: float) -> History:
@@ -65,7 +76,7 @@ def _load_ends(history: History, t: float) -> History:
     ("history", "words"),
     [
         (outage(), "No sends were made"),
-        (outage((27.0, "ok")), "No sends were made"),
+        (outage((27.0, "ok")), "Only 1 op of sends were made"),
         (outage(*steady(21.0), healed=None), "never struck"),
         (outage(*steady(21.0), hits=0), "never struck"),
         (Story().op("user-1", "send").end(), "No kill was planned"),
@@ -96,13 +107,13 @@ def after_each(*outcomes: str, other: str = "kill", during: str = "fail") -> His
 
 def test_each_of_two_faults_is_judged():
     passes(CHECK, after_each("ok", "ok"))
-    convicts(CHECK, after_each("ok", "fail"), "None of 20 sends succeeded after the kill of worker-1")
-    convicts(CHECK, after_each("fail", "ok"), "11 s after the kill of postgres")
+    convicts(CHECK, after_each("ok", "fail"), "after the kill of worker-1 was healed: 0 of 20 succeeded")
+    convicts(CHECK, after_each("fail", "ok"), "after the kill of postgres was healed: 0 of 20 succeeded")
 
 
 def test_the_damage_of_the_next_fault_is_not_this_recoverys():
     passes(CHECK, after_each("ok", "fail", other="timeout"))
-    convicts(CHECK, after_each("fail", "fail", other="timeout"), "None of 41 sends")
+    convicts(CHECK, after_each("fail", "fail", other="timeout"), "0 of 20 succeeded")
     assert "20 of 20 ops" in passes(CHECK, after_each("ok", "ok", other="timeout")).observed
 
 

@@ -30,7 +30,7 @@ ENDS = {
     "host interrupted": ("host", signal.SIGINT),
 }
 MOMENTS = {
-    "first process": lambda base: state.belonging(base),
+    "first process": state.belonging,
     "shared memory of initdb": lambda base: Footprint.of(base).segments,
 }
 
@@ -59,7 +59,12 @@ class Kernel:
 @asynccontextmanager
 async def kernel(base: Path, prefix: tuple[str, ...]) -> AsyncIterator[Kernel]:
     pipe = asyncio.subprocess.PIPE
-    environment = {**os.environ, "NETRA_DATA_DIR": str(base), "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "NETRA_DATA_DIR": str(base),
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     process = await asyncio.create_subprocess_exec(
         *prefix, sys.executable, str(CLIENT), env=environment, cwd="/", stdout=pipe, stderr=pipe, start_new_session=True
     )

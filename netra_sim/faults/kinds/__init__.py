@@ -19,15 +19,15 @@ KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Latency, ResetPeer,
 def make(name: str, attributes: Mapping[str, Any] | None) -> Kind:
     """A fault of this kind; keys are case-insensitive and unknown ones ignored, as in Toxiproxy.
 
-    UnknownName for the kind; BadValue for an attribute that is no integer.
+    UnknownName for the kind; BadValue for an attribute that is no integer of 64 bits.
     """
     if name not in KINDS:
         raise UnknownName(what="kind of fault", name=name, known=", ".join(KINDS))
     given = {str(key).lower(): value for key, value in (attributes or {}).items()}
     taken = {field.name: given[field.name] for field in fields(KINDS[name]) if given.get(field.name) is not None}
     for key, value in taken.items():
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise BadValue(field=f"attributes.{key}", value=value, allowed="an integer")
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 63:
+            raise BadValue(field=f"attributes.{key}", value=value, allowed="an integer of 64 bits")
     return KINDS[name](**taken)
 
 

@@ -27,9 +27,12 @@ class _Fuse(Stub):
         self._timer: Timer | None = None
         self._held: list[bytes] = []
         self._ended = False
+        self._size = 0
 
     def data(self, chunk: bytes) -> None:
         self._held.append(chunk)
+        self._size += len(chunk)
+        self.way.hold(self._size)
         if self._timer is None:
             self._timer = self.way.later(self._seconds, self._burn)
 

@@ -12,17 +12,18 @@ from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 30.0  # seconds before scaling
+RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 25.0  # seconds before scaling
+ENOUGH = 8  # operations after a fault, for a recovery to be told
 
 
 class Outage(Parameters):
-    """Faults strike one after the other, from `first` on, `gap` seconds of quiet between them."""
+    """Faults strike one after the other, from `first` on; after each there is some quiet to recover in."""
 
-    users: int = Field(12, ge=2, le=5000, description="simulated users")
-    messages: int = Field(6, ge=1, le=1000, description="messages of each user")
+    users: int = Field(16, ge=2, le=5000, description="simulated users")
+    messages: int = Field(10, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
     first: float = Field(0.8, ge=0, le=600, description="seconds from the start of the load to the first fault")
-    gap: float = Field(0.5, ge=0.1, le=600, description="seconds of quiet after each fault")
+    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
     refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
     killed: float = Field(0.4, gt=0, le=600, description="seconds between kill -9 and restart")
@@ -30,11 +31,11 @@ class Outage(Parameters):
 
 def _plan(p: Outage) -> tuple[Step, ...]:
     reset = p.first
-    refuse = reset + 0.2 + p.gap
-    stall = refuse + p.refused + p.gap
-    kill = stall + p.stalled + p.gap
+    refuse = reset + 0.1 + p.quiet / 2
+    stall = refuse + p.refused + p.quiet / 2
+    kill = stall + p.stalled + p.quiet
     return (
-        Step("reset_peer", "postgres", reset, 0.2, {"timeout": 0}),
+        Step("reset_peer", "postgres", reset, 0.1, {"timeout": 0}),
         Step("down", "postgres", refuse, p.refused, {}),
         Step("timeout", "postgres", stall, p.stalled, {"timeout": 0}),
         Step("kill", "postgres", kill, p.killed, {}),
@@ -45,8 +46,8 @@ def _checks(p: Outage) -> tuple[Check, ...]:
     return (
         acknowledged_writes(proves=("IC-C1.1",)),
         deadlines.nothing_held(p.scaled(SLACK), proves=("IC-C1.2",)),
-        deadlines.pool_recovers(p.scaled(RECOVERY), proves=("IC-C1.2",)),
-        recovery.recovers(p.scaled(RECOVERY), after="kill", f="send", proves=("GP-DEPS.4", "IC-C1.1")),
+        deadlines.pool_recovers(p.scaled(RECOVERY), enough=ENOUGH, proves=("IC-C1.2",)),
+        recovery.recovers(p.scaled(RECOVERY), after="kill", f="send", enough=ENOUGH, proves=("GP-DEPS.4", "IC-C1.1")),
         events.legal_events(proves=()),
         states.legal_transitions(proves=()),
         exactly_once_in_order(),
@@ -80,7 +81,14 @@ SCENARIO = Scenario(
     consequence="An outage of the database costs users seconds of waiting and a clear error, never a message.",
     parameters=Outage,
     profile=lambda p: Profile(
-        messages=(p.messages, p.messages), think_s=2.0, drop=0.0, probe=0.0, signup=0.0, logout=0.0, history=0.6
+        messages=(p.messages, p.messages),
+        think_s=7.0,
+        waits=False,
+        drop=0.0,
+        probe=0.0,
+        signup=0.0,
+        logout=0.0,
+        history=0.6,
     ),
     plan=_plan,
     checks=_checks,

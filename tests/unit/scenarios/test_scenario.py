@@ -50,7 +50,12 @@ def test_an_unknown_parameter_is_named_with_the_known_ones():
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
-    [("users", 1, "at least 2"), ("users", "many", "int"), ("time_scale", 0, "more than 0"), ("seed", -1, "at least 0")],
+    [
+        ("users", 1, "at least 2"),
+        ("users", "many", "int"),
+        ("time_scale", 0, "more than 0"),
+        ("seed", -1, "at least 0"),
+    ],
 )
 def test_a_bad_parameter_is_named_with_what_it_takes(name, value, told):
     with pytest.raises(BadValue, match=told) as caught:

@@ -1,0 +1,57 @@
+"""Python servers of the lab: they take a port, announce on one line of JSON that they are ready, and end on SIGTERM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netra_sim.lab import ports
+from netra_sim.lab.service import Owned
+from netra_sim.lab.spawn import Command, Process, environment
+
+PATIENCE = 20.0  # seconds to be ready
+PORT = "{port}"  # in a command or a variable: the port that the server shall take
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What to start: `{port}` as an argument or a variable's value is the port; `path` ends the server's URL."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+
+class Server(Owned):
+    """A running `Child`; its port stays the same when it is started again."""
+
+    def __init__(self, child: Child, directory: Path) -> None:
+        super().__init__(child.name, directory)
+        self._child = child
+
+    @property
+    def url(self) -> str:
+        """Where it answers, with no proxy between."""
+        return f"http://{ports.LOOPBACK}:{self.port}{self._child.path}"
+
+    def _spawn(self, port: int) -> Process:
+        def filled(text: str) -> str:
+            return str(port) if text == PORT else text
+
+        return Process(
+            Command(
+                name=self.name,
+                argv=tuple(map(filled, self._child.command)),
+                cwd=self.directory,
+                log=self.logfile,
+                env=environment({k: filled(v) for k, v in self._child.env.items()}),
+                announces=True,
+            )
+        )
+
+    async def _ready(self, process: Process, port: int) -> int:
+        told = await process.ready(PATIENCE)
+        self.version = str(told.get("version", "built in"))
+        return int(told["port"])
