@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 
 import nox
+import nox.command
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["scenarios"]
 
+ABORTED = 2
 LOCK = Path("requirements.lock")
 PROJECT = nox.project.load_toml("pyproject.toml")
 PROGRAMS = Path(".nox/environment/bin").absolute()
@@ -44,8 +46,18 @@ def _run(session: nox.Session, program: str, *words: str) -> None:
 
 @nox.session(python=False, requires=["environment"])
 def scenarios(session: nox.Session) -> None:
-    """The main job: every notebook, then reports/. Takes --only, --set, --seed, --scale, --jobs."""
-    _run(session, "python", "-m", "netra_sim", "run", *session.posargs)
+    """The main job: every notebook, then reports/. Takes --only, --set, --seed, --scale, --jobs.
+
+    The exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
+    """
+    try:
+        _run(session, "python", "-m", "netra_sim", "run", *session.posargs)
+    except KeyboardInterrupt:
+        sys.exit(ABORTED)
+    except nox.command.CommandFailed as error:
+        if str(error.reason).endswith(f"exit code {ABORTED}"):
+            sys.exit(ABORTED)
+        raise
 
 
 @nox.session(python=False, requires=["environment"])

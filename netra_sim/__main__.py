@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
     faults.add_argument("--seed", type=int, default=1)
     add("report", _report, "render the report again from stored runs")
+    store = add("store", _store, "run notebooks as committed and store the outputs that nbval compares")
+    store.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
     add("host", _host, "the lab host; a client starts it")
     return parser
 
@@ -124,6 +126,14 @@ def _faults(given: argparse.Namespace) -> int:
     from netra_sim.faults.serve import main as faults
 
     return faults(["--port", str(given.port), "--seed", str(given.seed)])
+
+
+def _store(given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.execute import store
+
+    for notebook in given.notebooks:
+        store(notebook)
+    return 0
 
 
 def _host(_given: argparse.Namespace) -> int:

@@ -36,11 +36,9 @@ CATALOGUE: dict[str, Entry] = {
     "too_many_runs": Entry(503, 0, "All agents are busy.", "Send the message again in a moment."),
     "store_unavailable": Entry(503, 0, "We cannot store this right now.", "Try again after the stated time."),
     "model_unavailable": Entry(503, 0, "The language model does not answer.", "Try again in a minute."),
-    "deadline_exceeded": Entry(503, 0, "This took longer than it may.", "Try again after the stated time."),
     "auth_timeout": Entry(401, 4408, "The sign-in could not be checked in time.", "Connect again."),
     "idle": Entry(408, 1000, "The connection was idle for too long.", "Connect again and resume."),
     "slow_consumer": Entry(503, 1013, "Your connection takes events too slowly.", "Connect again and resume."),
-    "restarting": Entry(503, 1012, "This server is restarting.", "Connect again and resume."),
     "internal": Entry(500, 1011, "Something went wrong on our side.", "Try again; tell us the request id."),
 }
 

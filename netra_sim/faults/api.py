@@ -1,6 +1,6 @@
-"""Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors; a toxic may carry `lease_ms`, and tells `hits`.
+"""Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors.
 
-After https://github.com/Shopify/toxiproxy (README, HTTP API).
+A toxic may carry `lease_ms`, and tells `hits`. After https://github.com/Shopify/toxiproxy (README, HTTP API).
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _text(given: dict[str, Any], field: str) -> str:
 
 def _number(given: dict[str, Any], field: str, default: float) -> float:
     value = given.get(field)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15):
         raise ApiError(400, f"bad request body: {field}: not a number")
     return default if value is None else float(value)
 

@@ -49,58 +49,99 @@ class Nemesis:
                 raise UnknownName(what="process", name=step.target, known=", ".join(killables))
 
     async def run(self) -> None:
-        """Every step at its time; cancelled, it heals at once what it has struck."""
+        """Every step at its time; cancelled, it heals at once what it struck. FaultError when the proxy has gone."""
         planned = [
             (n, step, self._history.fault(None, step.kind, "planned", target=step.target, at=step.at, lease=step.lease,
                                           attributes=dict(step.attributes)))
             for n, step in enumerate(self._plan.steps)
         ]  # fmt: skip
-        async with asyncio.TaskGroup() as group:
-            for number, step, fault in planned:
-                group.create_task(self._step(number, step, fault))
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._control.gone())
+                await asyncio.gather(*[group.create_task(self._step(*each)) for each in planned])
+                watch.cancel()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors  # the first cancelled the others
 
     async def _step(self, number: int, step: Step, fault: int) -> None:
         await self._history.clock.sleep(step.at)
-        strike = self._strike_process if step.on_process else self._strike_wire
-        await strike(number, step, fault)
-
-    async def _strike_wire(self, number: int, step: Step, fault: int) -> None:
-        proxy, name = f"{self._prefix}{step.target}", f"{step.kind}-{number}"
-        toxic: dict[str, Any] = {
-            "name": name, "type": step.kind, "stream": step.stream, "toxicity": step.toxicity,
-            "attributes": dict(step.attributes),
-        }  # fmt: skip
-        if step.lease is not None and step.heal:
-            toxic["lease_ms"] = round((step.lease + EARLY) * 1000)
-        set_ = await self._control.add_toxic(proxy, toxic)
-        self._history.fault(fault, step.kind, "fired", target=step.target, hits=set_["hits"])
-        if not step.heal:
-            return
-        hits = set_["hits"]
+        on = self._on(number, step)
+        firing = asyncio.ensure_future(self._fire(on, step, fault))
         try:
-            await self._lease(step)
-        finally:
-            left = await self._control.toxic(proxy, name)
-            hits = left["hits"] if left else hits
-            await self._control.remove_toxic(proxy, name)
-            self._history.fault(fault, step.kind, "healed", target=step.target, hits=hits)
-
-    async def _strike_process(self, _number: int, step: Step, fault: int) -> None:
-        process = self._killables[step.target]
-        undo = process.resume if step.kind == "pause" else process.restart
-        await (process.pause() if step.kind == "pause" else process.kill())
-        self._history.fault(fault, step.kind, "fired", target=step.target, hits=1)
-        if not step.heal:
-            return
-        try:
-            if step.kind != "restart":
+            await _through(firing)  # cancelled in its midst, it strikes nevertheless
+            if step.heal and step.kind != "restart":
                 await self._lease(step)
         finally:
-            await undo()
-            self._history.fault(fault, step.kind, "healed", target=step.target, hits=1)
+            if step.heal and firing.exception() is None:
+                await _through(asyncio.ensure_future(self._heal(on, step, fault)))
+
+    def _on(self, number: int, step: Step) -> _OnWire | _OnProcess:
+        if step.on_process:
+            return _OnProcess(self._killables[step.target], step)
+        return _OnWire(self._control, f"{self._prefix}{step.target}", f"{step.kind}-{number}", step)
+
+    async def _fire(self, on: _OnWire | _OnProcess, step: Step, fault: int) -> None:
+        hits = await on.strike()
+        self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits)
+
+    async def _heal(self, on: _OnWire | _OnProcess, step: Step, fault: int) -> None:
+        hits = await on.heal()
+        self._history.fault(fault, step.kind, "healed", target=step.target, hits=hits)
 
     async def _lease(self, step: Step) -> None:
         if step.lease is None:
             await asyncio.Event().wait()  # until the run ends and cancels us
         else:
             await self._history.clock.sleep(step.lease)
+
+
+class _OnWire:
+    """A step's toxic on a proxy; both ways tell the hits so far."""
+
+    def __init__(self, control: FaultControl, proxy: str, name: str, step: Step) -> None:
+        self._control, self._proxy, self._name, self._step = control, proxy, name, step
+        self._hits = 0
+
+    async def strike(self) -> int:
+        step = self._step
+        toxic: dict[str, Any] = {
+            "name": self._name, "type": step.kind, "stream": step.stream, "toxicity": step.toxicity,
+            "attributes": dict(step.attributes),
+        }  # fmt: skip
+        if step.lease is not None and step.heal:
+            toxic["lease_ms"] = round((step.lease + EARLY) * 1000)
+        self._hits = (await self._control.add_toxic(self._proxy, toxic))["hits"]
+        return self._hits
+
+    async def heal(self) -> int:
+        left = await self._control.toxic(self._proxy, self._name)
+        await self._control.remove_toxic(self._proxy, self._name)
+        return int(left["hits"]) if left else self._hits
+
+
+class _OnProcess:
+    """A step's blow to a process; it always hits."""
+
+    def __init__(self, process: Killable, step: Step) -> None:
+        self._process, self._pauses = process, step.kind == "pause"
+
+    async def strike(self) -> int:
+        await (self._process.pause() if self._pauses else self._process.kill())
+        return 1
+
+    async def heal(self) -> int:
+        await (self._process.resume() if self._pauses else self._process.restart())
+        return 1
+
+
+async def _through(task: asyncio.Future[None]) -> None:
+    """Wait to its end however often cancelled meanwhile: half a heal is residue."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

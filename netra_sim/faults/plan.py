@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -31,20 +32,18 @@ class Step:
     heal: bool = True
 
     def __post_init__(self) -> None:
+        """UnknownName or BadValue names the field that is wrong and what it takes."""
         if self.kind not in (*kinds.KINDS, *PROCESS_KINDS):
             raise UnknownName(what="kind of fault", name=self.kind, known=", ".join((*kinds.KINDS, *PROCESS_KINDS)))
-        if not self.target:
-            raise BadValue(
-                field="target", value=self.target, allowed="an edge (postgres, redis, llm, edge) or a process"
-            )
-        if self.at < 0:
-            raise BadValue(field="at", value=self.at, allowed="seconds, 0 or more")
-        if self.lease is not None and self.lease < 0:
-            raise BadValue(field="lease", value=self.lease, allowed="seconds, 0 or more, or nothing")
-        if self.stream not in ("upstream", "downstream"):
-            raise BadValue(field="stream", value=self.stream, allowed="upstream or downstream")
-        if not 0 <= self.toxicity <= 1:
-            raise BadValue(field="toxicity", value=self.toxicity, allowed="0 to 1")
+        named = isinstance(self.target, str) and self.target != ""
+        _must(named, "target", self.target, "an edge (postgres, redis, llm, edge) or a process")
+        _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
+        leased = self.lease is None or (_number(self.lease) and self.lease >= 0)
+        _must(leased, "lease", self.lease, "seconds, 0 or more, or nothing")
+        _must(self.stream in ("upstream", "downstream"), "stream", self.stream, "upstream or downstream")
+        _must(_number(self.toxicity) and 0 <= self.toxicity <= 1, "toxicity", self.toxicity, "0 to 1")
+        _must(isinstance(self.heal, bool), "heal", self.heal, "true or false")
+        _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object of integers")
         self._check_attributes()
 
     def _check_attributes(self) -> None:
@@ -69,6 +68,11 @@ class Plan:
     steps: Sequence[Step] = ()
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """BadValue when the seed is no integer."""
+        _must(isinstance(self.seed, int) and not isinstance(self.seed, bool), "seed", self.seed, "an integer")
+        object.__setattr__(self, "steps", tuple(self.steps))  # equal to what comes back from JSON
+
     def to_json(self) -> str:
         """The plan as JSON."""
         return json.dumps(
@@ -84,17 +88,33 @@ class Plan:
             raise BadValue(field="plan", value=text[:60], allowed=f"JSON ({error})") from error
         if not isinstance(given, dict) or not isinstance(given.get("steps"), list):
             raise BadValue(field="plan", value=text[:60], allowed='an object with "steps", a list')
-        return Plan([_step(n, step) for n, step in enumerate(given["steps"])], int(given.get("seed", 1)))
+        _known(given, "the plan", Plan)
+        return Plan([_step(n, step) for n, step in enumerate(given["steps"])], given.get("seed", 1))
 
 
 def _step(number: int, given: Any) -> Step:
-    place, known = f"steps[{number}]", [f.name for f in fields(Step)]
-    if not isinstance(given, dict):
-        raise BadValue(field=place, value=given, allowed="an object")
+    place = f"steps[{number}]"
+    _must(isinstance(given, dict), place, given, "an object")
+    _known(given, place, Step)
+    for name in ("kind", "target", "at"):
+        _must(name in given, f"{place}.{name}", None, "a value: it cannot be left out")
+    try:
+        return Step(**given)
+    except BadValue as error:
+        raise BadValue(**{**error.facts, "field": f"{place}.{error.facts['field']}"}) from error
+
+
+def _known(given: Mapping[str, Any], place: str, of: type[Step] | type[Plan]) -> None:
+    known = [f.name for f in fields(of)]
     for name in given:
         if name not in known:
             raise UnknownName(what=f"field of {place}", name=name, known=", ".join(known))
-    try:
-        return Step(**given)
-    except TypeError as error:
-        raise BadValue(field=place, value=given, allowed=f"kind, target and at, of their types ({error})") from error
+
+
+def _must(right: bool, field: str, value: Any, allowed: str) -> None:
+    if not right:
+        raise BadValue(field=field, value=value, allowed=allowed)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

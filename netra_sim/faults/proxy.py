@@ -63,7 +63,7 @@ class Proxy:
 
     async def open(self) -> None:
         """Take the address, and listen unless down; OSError when it is taken."""
-        self._bind()
+        self._bound = self._bind()
         await self.settle()
 
     async def settle(self) -> None:
@@ -71,7 +71,7 @@ class Proxy:
         async with self._settling:
             if self.down and self._server is not None:
                 self._unlisten()
-                self._bind()
+                self._bound = self._bind()
             elif not self.down and self._server is None:
                 await self._serve()
 
@@ -93,7 +93,7 @@ class Proxy:
         async with self._settling:
             self._unlisten()
 
-    def _bind(self) -> None:
+    def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._listen.host else socket.AF_INET
         bound = socket.socket(family)
         try:
@@ -102,12 +102,11 @@ class Proxy:
         except OSError:
             bound.close()
             raise
-        self._bound, self._listen = bound, Address(*bound.getsockname()[:2])
+        self._listen = Address(*bound.getsockname()[:2])
+        return bound
 
     async def _serve(self) -> None:
-        if self._bound is None:
-            self._bind()
-        bound, self._bound = self._bound, None
+        bound, self._bound = self._bound or self._bind(), None
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, sock=bound, backlog=1024)
 
@@ -216,7 +215,7 @@ class Connection:
         self._end(abort)
 
     def finished(self) -> None:
-        """When both streams have ended, nothing more can come: the sockets close, once they have sent what they hold."""
+        """When both streams have ended, the sockets close, once they have sent what they hold."""
         if all(link.over for link in self.links.values()):
             for side in (self.client, self.server):
                 if side.transport is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
@@ -29,7 +29,7 @@ T = TypeVar("T")
 async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    stem = f"{scenario.name.replace('/', '_').replace('-', '_')}_{parameters.seed}_{os.getpid()}_{time.monotonic_ns()}"
+    stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
 
     async def trial(at: Lab, control: Control | None, number: int) -> History:
         label = control.name if control else "protected"

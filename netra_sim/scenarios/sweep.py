@@ -19,6 +19,7 @@ import psutil
 from netra_sim.kernel.errors import UnknownName
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.door import new_folder
+from netra_sim.scenarios.parent import when_parent_ends
 from netra_sim.scenarios.scenario import Scenario
 
 PASS, FAILED, ABORTED = 0, 1, 2
@@ -151,8 +152,9 @@ def _exit_code(ended: Sequence[Running], missing: int) -> int:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """A list that a SIGINT or SIGTERM fills."""
+    """A list that a SIGINT, a SIGTERM or the end of the parent fills."""
     caught: list[int] = []
+    when_parent_ends(lambda: caught.append(signal.SIGTERM))
     before = {n: signal.signal(n, lambda number, _: caught.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught

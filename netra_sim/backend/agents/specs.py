@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Route = dict[str, tuple[str, ...]]  # agent -> the agents it waits for
@@ -30,7 +30,6 @@ class Agent:
     prompt: str
     properties: dict[str, dict[str, Any]]
     tools: tuple[str, ...] = ()
-    critical: bool = field(default=False)
 
     def schema(self) -> dict[str, Any]:
         """The answer's JSON schema."""
@@ -98,7 +97,6 @@ AGENTS: dict[str, Agent] = {
             "reporting",
             "Answer the user's question from what the other agents found; say what is missing.",
             {"summary": _text("The answer for the user"), "next": _text("What to do next")},
-            critical=True,
         ),
     )
 }

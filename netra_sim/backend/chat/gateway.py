@@ -25,6 +25,7 @@ from netra_sim.backend.http import as_platform_error, bearer
 from netra_sim.backend.identity.messages import Authenticate, Principal
 from netra_sim.backend.reliability.deadline import deadline
 from netra_sim.backend.reliability.limiter import Limiter
+from netra_sim.backend.reliability.policy import Unavailable
 from netra_sim.backend.reliability.together import first
 from netra_sim.backend.store.database import Database
 
@@ -171,14 +172,25 @@ class _Connection:
 
     async def _handle(self, frame: frames.ClientFrame) -> None:
         if isinstance(frame, frames.Resume):
-            self._socket.resume(frame.payload.last_seq)
-            self._socket.newest(await self._newest())
+            await self._resume(frame.payload.last_seq)
         elif isinstance(frame, frames.Ping):
             self._socket.tell(frames.ephemeral("pong", {}))
         elif not self._socket.resumed:
             raise PlatformError("not_resumed", field="type")
         elif isinstance(frame, frames.ChatMessage):
             await self._chat(frame)
+
+    async def _resume(self, last_seq: int) -> None:
+        """Go on behind `last_seq`; with the store away it is taken at its word, and the hub looks again later."""
+        try:
+            newest = await self._newest()
+        except Unavailable:
+            newest = last_seq
+        if last_seq > newest:
+            detail = f"payload.last_seq: the stream ends at {newest}"
+            raise PlatformError("bad_frame", field="payload.last_seq", detail=detail)
+        self._socket.resume(last_seq)
+        self._socket.newest(newest)
 
     async def _chat(self, frame: frames.ChatMessage) -> None:
         limit = SENDS_PER_MINUTE[self._who.tier]

@@ -49,11 +49,6 @@ class Hub:
         if not self._sockets[user_id]:
             del self._sockets[user_id]
 
-    @property
-    def users(self) -> int:
-        """How many users have a socket here."""
-        return len(self._sockets)
-
     def offer(self, user_id: str, seq: int, frame: bytes) -> None:
         """Hand a committed frame to the user's sockets here."""
         for socket in tuple(self._sockets.get(user_id, ())):

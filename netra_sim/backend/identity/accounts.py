@@ -105,9 +105,9 @@ class Accounts:
             return cached == b"open"
         row = await self._db.fetchrow("SELECT revoked_at FROM sessions WHERE id = $1", session)
         is_open = row is not None and row["revoked_at"] is None
-        state = "open" if is_open else "revoked"
+        state, life = ("open", self._settings.session_trust) if is_open else ("revoked", self._settings.session_cache)
         # Only where nothing stands: a logout since our reading has put its `revoked` there.
-        await self._redis.put(f"session:{session}", state, self._cache_life(), if_absent=True)
+        await self._redis.put(f"session:{session}", state, self._settings.scaled(life), if_absent=True)
         return is_open
 
     async def _new_session(self, c: Connection, user: str, email: str, tier: Tier) -> Pair:

@@ -71,6 +71,7 @@ class Stub(ABC):
         """The stream has ended."""
         self.way.eof()
 
+    @abstractmethod
     def remove(self) -> None:
         """The fault is taken away, or its connection has gone: let go of everything."""
 

@@ -132,7 +132,7 @@ async def test_a_zombie_has_ended():
     child = subprocess.Popen([sys.executable, "-c", ""])  # noqa: ASYNC220 - nobody must reap it yet
     await asyncio.wait_for(tree.watch(child.pid), 5)
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE and tree.start_time(child.pid) is None
-    child.wait()  # noqa: ASYNC222 - it has ended
+    child.wait()
     await asyncio.wait_for(tree.watch(child.pid), 5)
 
 

@@ -1,0 +1,50 @@
+"""A notebook is a question: thin cells, every parameter of its scenario, the verdict last."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from netra_sim.scenarios import registry
+
+ROOT = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(ROOT.glob("*/*.ipynb"))
+
+
+def book(path):
+    return nbformat.read(path, nbformat.NO_CONVERT)
+
+
+def tagged(path, tag):
+    return [c for c in book(path).cells if tag in c.metadata.get("tags", [])]
+
+
+def test_every_scenario_has_its_notebook():
+    assert {f"{p.parent.name}/{p.stem}" for p in NOTEBOOKS} == set(registry.scenarios())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+class TestEveryNotebook:
+    def test_its_parameters_are_the_scenarios_with_the_same_defaults(self, path):
+        (cell,) = tagged(path, "parameters")
+        given = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+        scenario = registry.find(f"{path.parent.name}/{path.stem}")
+        assert given == scenario.parameters().model_dump()
+
+    def test_every_parameter_reaches_the_run(self, path):
+        (cell,) = tagged(path, "parameters")
+        names = {node.targets[0].id for node in ast.parse(cell.source).body}
+        (call,) = [c.source for c in book(path).cells if "await run(" in c.source]
+        assert all(f"{name}={name}" in call for name in names)
+
+    def test_it_holds_no_logic(self, path):
+        for cell in (c for c in book(path).cells if c.cell_type == "code"):
+            assert not any(word in cell.source for word in ("def ", "class ", "for ", "if ", "while ")), cell.source
+
+    def test_the_verdicts_are_stored_and_nothing_else(self, path):
+        for cell in (c for c in book(path).cells if c.cell_type == "code"):
+            assert bool(cell.outputs) == ("keep_output" in cell.metadata.get("tags", [])), cell.source
+
+    def test_a_failing_verdict_raises_in_its_last_cell(self, path):
+        assert book(path).cells[-1].source == "result.raise_unless_pass()"

@@ -1,0 +1,423 @@
+"""The fault proxy as a real process between real sockets."""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+
+from netra_sim.faults.control import FaultControl
+from netra_sim.kernel.errors import FaultError
+from tests.service.proxying import (
+    ProxyProcess,
+    Upstream,
+    connection,
+    cut,
+    echo,
+    free_port,
+    idle,
+    proxy_process,
+    said,
+    send_reset,
+    toxic_until,
+    within,
+)
+
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProxyProcess]:
+    with proxy_process() as running:
+        yield running
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(2) == 0
+
+
+@pytest.fixture
+async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
+    async with FaultControl(process.url) as client:
+        yield client
+        for name in await client.proxies():
+            await client.delete_proxy(name)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def port(control: FaultControl, upstream: Upstream) -> int:
+    """Of the proxy `run/edge` in front of an echo."""
+    return await control.create_proxy("run/edge", upstream.address)
+
+
+async def strike(control: FaultControl, kind: str, **more: object) -> None:
+    await control.add_toxic("run/edge", {"name": "it", "type": kind, **more})
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------
+
+
+async def test_50_mb_both_ways_are_exact_and_slow_readers_hold_the_sender(
+    process: ProxyProcess, control: FaultControl
+) -> None:
+    block, rss = random.Random(7).randbytes(MB), psutil.Process(process.process.pid).memory_info
+    before, most = rss().rss, 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """Send all, and read slower than the other end sends."""
+        nonlocal most
+        heard, counted = hashlib.blake2b(), 0
+
+        async def send() -> None:
+            for n in range(50):
+                writer.write(n.to_bytes(4) + block)
+                await writer.drain()
+            writer.write_eof()
+
+        sending = asyncio.ensure_future(send())
+        while data := await reader.read(1 << 14):
+            heard.update(data)
+            counted += 1
+            if counted % 64 == 0:
+                most = max(most, rss().rss)
+        await sending
+        return heard.hexdigest()
+
+    async with Upstream(idle) as server:
+        at = await control.create_proxy("run/edge", server.address)
+        async with connection(at) as (reader, writer):
+            theirs = asyncio.ensure_future(talk(reader, writer))
+            ours = asyncio.ensure_future(talk(*await within(server.came.get())))
+            expected = hashlib.blake2b(b"".join(n.to_bytes(4) + block for n in range(50))).hexdigest()
+            assert await within(asyncio.gather(theirs, ours), 60) == [expected, expected]
+    assert most - before < 16 * MB
+
+
+async def test_a_reader_that_stands_still_holds_the_sender(process: ProxyProcess, control: FaultControl) -> None:
+    """Without back-pressure the proxy would swallow all that is sent."""
+    async with Upstream(idle) as server:
+        at = await control.create_proxy("run/edge", server.address)
+        async with connection(at) as (_, writer):
+            reader, theirs = await within(server.came.get())
+            writer.write(bytes(50 * MB))
+            for _ in range(50):  # round trips in which the proxy could read more
+                await control.proxies()
+            assert writer.transport.get_write_buffer_size() > 25 * MB
+            writer.write_eof()
+            theirs.close()
+            assert await within(reader.read(1)) in (b"\0", b"")
+
+
+async def test_the_client_may_end_first(upstream: Upstream, port: int) -> None:
+    async with connection(port) as (reader, writer):
+        writer.write(b"question")
+        writer.write_eof()
+        assert await within(reader.read()) == b"question"
+
+
+async def test_the_upstream_may_end_first(control: FaultControl) -> None:
+    async with Upstream(idle) as server:
+        at = await control.create_proxy("run/edge", server.address)
+        async with connection(at) as (reader, writer):
+            their_reader, their_writer = await within(server.came.get())
+            their_writer.write(b"greeting")
+            their_writer.write_eof()
+            assert await within(reader.read()) == b"greeting"
+            writer.write(b"thanks")
+            writer.write_eof()
+            assert await within(their_reader.read()) == b"thanks"
+
+
+async def test_a_connection_that_ended_both_ways_leaves_no_socket(
+    process: ProxyProcess, control: FaultControl, port: int
+) -> None:
+    proxy = psutil.Process(process.process.pid)
+    before = len(proxy.net_connections())
+    for _ in range(20):
+        async with connection(port) as (reader, writer):
+            writer.write(b"question")
+            writer.write_eof()
+            await within(reader.read())
+
+    async def closed() -> None:
+        while len([c for c in proxy.net_connections() if c.status != psutil.CONN_NONE]) > before:
+            await control.proxies()
+
+    await within(closed())
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+async def test_a_reset_ends_the_other_side(control: FaultControl, who: str) -> None:
+    async with Upstream(idle) as server:
+        at = await control.create_proxy("run/edge", server.address)
+        async with connection(at) as client:
+            theirs = await within(server.came.get())
+            here, there = (client, theirs) if who == "client" else (theirs, client)
+            send_reset(here[1])
+            await cut(there[0])
+
+
+async def test_a_client_may_speak_before_the_upstream_is_reached(port: int) -> None:
+    """The loop may deliver bytes before the upstream's socket is there."""
+
+    async def ask(n: int) -> None:
+        words = f"question {n}".encode() * 1000
+        async with connection(port) as (reader, writer):
+            writer.write(words)
+            writer.write_eof()
+            assert await within(reader.read()) == words
+
+    await asyncio.gather(*[ask(n) for n in range(100)])
+
+
+# -- upstreams --------------------------------------------------------------------------------------------------
+
+
+async def test_upstreams_take_turns_and_one_that_refuses_is_passed_over(control: FaultControl) -> None:
+    async with Upstream() as first, Upstream() as second:
+        nobody = f"127.0.0.1:{free_port()}"
+        at = await control.create_proxy("run/edge", f"{first.address}, {nobody},{second.address}")
+        for _ in range(6):
+            async with connection(at) as streams:
+                assert await said(streams, b"hello") == b"hello"
+        assert first.came.qsize() >= 2
+        assert second.came.qsize() >= 2
+
+
+async def test_two_upstreams_take_exact_turns(control: FaultControl) -> None:
+    async with Upstream() as first, Upstream() as second:
+        at = await control.create_proxy("run/edge", f"{first.address},{second.address}")
+        for _ in range(6):
+            async with connection(at) as streams:
+                assert await said(streams, b"hello") == b"hello"
+        assert (first.came.qsize(), second.came.qsize()) == (3, 3)
+
+
+async def test_when_all_refuse_the_client_is_closed_at_once(control: FaultControl) -> None:
+    nobody = ",".join(f"127.0.0.1:{free_port()}" for _ in range(3))
+    at = await control.create_proxy("run/edge", nobody)
+    async with connection(at) as (reader, writer):
+        writer.write(b"anybody?")
+        with contextlib.suppress(ConnectionResetError):
+            assert await within(reader.read(), 2) == b""
+
+
+# -- faults on connections that are open, and on those that come -------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["open", "new"])
+@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+async def test_latency(control: FaultControl, port: int, when: str, stream: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        if when == "open":
+            streams = await stack.enter_async_context(connection(port))
+            assert await said(streams, b"hello") == b"hello"
+        await strike(control, "latency", stream=stream, attributes={"latency": 100})
+        if when == "new":
+            streams = await stack.enter_async_context(connection(port))
+        begun = loop.time()
+        assert await said(streams, b"hello") == b"hello"
+        assert loop.time() - begun >= 0.098  # the proxy's clock counts whole milliseconds
+        told = await control.toxic("run/edge", "it")
+        assert told is not None
+        assert told["hits"] == 1
+
+
+@pytest.mark.parametrize("when", ["open", "new"])
+async def test_reset_peer_resets_both_ends(control: FaultControl, when: str) -> None:
+    async with Upstream(idle) as server, contextlib.AsyncExitStack() as stack:
+        at = await control.create_proxy("run/edge", server.address)
+        if when == "open":
+            client = await stack.enter_async_context(connection(at))
+            theirs = await within(server.came.get())
+        await strike(control, "reset_peer", stream="upstream")
+        if when == "new":
+            client = await stack.enter_async_context(connection(at))
+            theirs = await within(server.came.get())
+        client[1].write(b"COMMIT")
+        assert await cut(client[0])
+        assert await cut(theirs[0])
+        await toxic_until(control, "run/edge", "it", lambda t: t is not None and t["hits"] == 1)
+
+
+async def test_down_drops_refuses_and_comes_back_on_its_port(control: FaultControl, port: int) -> None:
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"
+        await strike(control, "down")
+        await cut(streams[0])
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            await within(asyncio.open_connection("127.0.0.1", port))
+    told = await control.toxic("run/edge", "it")
+    assert told is not None
+    assert told["hits"] == 1
+    await control.remove_toxic("run/edge", "it")
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"
+
+
+async def test_while_down_the_port_is_kept(control: FaultControl, port: int) -> None:
+    await strike(control, "down")
+    with pytest.raises(OSError, match="in use"):
+        await asyncio.start_server(echo, "127.0.0.1", port, reuse_address=False)
+
+
+async def test_down_twice_is_over_when_both_are_removed(control: FaultControl, port: int) -> None:
+    await strike(control, "down")
+    await control.add_toxic("run/edge", {"name": "too", "type": "down"})
+    await control.remove_toxic("run/edge", "it")
+    with pytest.raises(ConnectionRefusedError):
+        await within(asyncio.open_connection("127.0.0.1", port))
+    await control.remove_toxic("run/edge", "too")
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("when", ["open", "new"])
+async def test_timeout_discards_and_closes_at_its_removal(control: FaultControl, port: int, when: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        if when == "open":
+            streams = await stack.enter_async_context(connection(port))
+            assert await said(streams, b"hello") == b"hello"
+        await strike(control, "timeout")
+        if when == "new":
+            streams = await stack.enter_async_context(connection(port))
+        streams[1].write(b"anybody?")
+        await toxic_until(control, "run/edge", "it", lambda t: t is not None and t["hits"] == 1)
+        await control.remove_toxic("run/edge", "it")
+        await cut(streams[0])
+
+
+async def test_timeout_closes_by_itself(control: FaultControl, port: int) -> None:
+    await strike(control, "timeout", attributes={"timeout": 50})
+    async with connection(port) as (reader, _):
+        await cut(reader)
+
+
+async def test_toxicity_0_spares_all(control: FaultControl, port: int) -> None:
+    await strike(control, "reset_peer", toxicity=0)
+    for _ in range(10):
+        async with connection(port) as streams:
+            assert await said(streams, b"hello") == b"hello"
+
+
+async def test_toxicity_is_drawn_by_seed_proxy_toxic_and_connection(control: FaultControl, upstream: Upstream) -> None:
+    async def pattern() -> list[bool]:
+        at = await control.create_proxy("run/edge", upstream.address)
+        await strike(control, "reset_peer", toxicity=0.5)
+        struck = []
+        for _ in range(40):
+            async with connection(at) as (reader, writer):
+                writer.write(b"hello")
+                try:
+                    struck.append(await within(reader.read(5)) != b"hello")
+                except ConnectionResetError:
+                    struck.append(True)
+        await control.delete_proxy("run/edge")
+        return struck
+
+    once = await pattern()
+    assert 8 <= sum(once) <= 32
+    assert await pattern() == once
+
+
+async def test_a_lease_runs_out_by_itself(control: FaultControl, port: int) -> None:
+    await strike(control, "down", lease_ms=100)
+    with pytest.raises(ConnectionRefusedError):
+        await within(asyncio.open_connection("127.0.0.1", port))
+    await toxic_until(control, "run/edge", "it", lambda toxic: toxic is None)
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"
+
+
+async def test_removed_before_its_lease_ends_it_may_be_set_again(control: FaultControl, port: int) -> None:
+    """The first lease's end must not take the second toxic of that name away."""
+    await strike(control, "latency", lease_ms=30)
+    await control.remove_toxic("run/edge", "it")
+    await strike(control, "latency", attributes={"latency": 60})
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"  # takes longer than the first lease
+    assert await control.toxic("run/edge", "it") is not None
+
+
+async def test_200_faults_set_and_removed_under_load_lose_no_byte(control: FaultControl, port: int) -> None:
+    done, rng = asyncio.Event(), random.Random(3)
+
+    async def load(n: int) -> int:
+        async with connection(port) as streams:
+            for turn in itertools.count():
+                if done.is_set():
+                    return turn
+                words = f"{n}/{turn} ".encode() * (1 + turn * 37 % 5000)
+                assert await said(streams, words) == words
+        raise AssertionError
+
+    clients = [asyncio.ensure_future(load(n)) for n in range(4)]
+    for cycle in range(200):
+        name, stream = f"it-{cycle}", rng.choice(["upstream", "downstream"])
+        ms = {"latency": rng.randrange(8), "jitter": rng.randrange(4)}
+        await control.add_toxic("run/edge", {"name": name, "type": "latency", "stream": stream, "attributes": ms})
+        await control.remove_toxic("run/edge", name)
+    done.set()
+    assert min(await within(asyncio.gather(*clients))) > 0
+
+
+async def test_set_and_removed_at_once_by_many(control: FaultControl, port: int) -> None:
+    """Requests that cross each other leave the listener as the last state wants it."""
+
+    async def cycle(n: int) -> None:
+        for _ in range(10):
+            await control.add_toxic("run/edge", {"name": f"it-{n}", "type": "down"})
+            await control.remove_toxic("run/edge", f"it-{n}")
+
+    await within(asyncio.gather(*[cycle(n) for n in range(8)]))
+    async with connection(port) as streams:
+        assert await said(streams, b"hello") == b"hello"
+
+
+# -- the process ------------------------------------------------------------------------------------------------
+
+
+async def test_a_killed_proxy_leaves_nobody_waiting() -> None:
+    with proxy_process() as running:
+        async with FaultControl(running.url) as control, Upstream(idle) as upstream:
+            at = await control.create_proxy("run/edge", upstream.address)
+            await control.add_toxic("run/edge", {"type": "timeout"})
+            async with connection(at) as streams:
+                theirs, their_writer = await within(upstream.came.get())
+                watch = asyncio.ensure_future(control.gone())
+                their_writer.write(b"into the void")
+                await toxic_until(
+                    control, "run/edge", "timeout_downstream", lambda toxic: toxic is not None and toxic["hits"] > 0
+                )
+                assert not watch.done()
+                running.process.kill()
+                await cut(streams[0])
+                with pytest.raises(FaultError):
+                    await within(watch)
+                with pytest.raises(FaultError):
+                    await within(control.proxies())
+                with pytest.raises(FaultError):
+                    await within(control.gone())
+                await cut(theirs)
+
+
+async def test_sigterm_ends_it_in_order_though_connections_are_open(upstream: Upstream) -> None:
+    with proxy_process() as running:
+        async with FaultControl(running.url) as control:
+            at = await control.create_proxy("run/edge", upstream.address)
+            async with connection(at) as streams:
+                assert await said(streams, b"hello") == b"hello"
+                running.process.send_signal(signal.SIGTERM)
+                await cut(streams[0])
+            assert await asyncio.to_thread(running.process.wait, 2) == 0

@@ -1,0 +1,308 @@
+"""The contract that every kind of fault on a link keeps, and what each one does of its own."""
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netra_sim.faults import kinds
+from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults.kinds.down import Down
+from netra_sim.faults.kinds.latency import Latency
+from netra_sim.faults.kinds.reset_peer import ResetPeer
+from netra_sim.faults.kinds.timeout import Timeout
+from netra_sim.faults.link import MOST_HELD
+from netra_sim.kernel.errors import BadValue, UnknownName
+from netra_sim.kernel.rng import Rng
+from tests.unit.faults.wire import Wire
+
+DISCARD = {"timeout"}
+ON_LINKS = sorted(name for name, kind in kinds.KINDS.items() if not kind.whole_proxy)
+CONSERVE = sorted(set(ON_LINKS) - DISCARD)
+LONG = 3600.0
+
+
+def slow(name: str) -> Kind:
+    """The kind with every attribute at ten seconds: nothing happens by itself before that."""
+    return kinds.make(name, {field.name: 10_000 for field in fields(kinds.KINDS[name])} | {"jitter": 5_000})
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+def test_no_timer_is_left_after_removal(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    wire.link.feed(b"abc")
+    wire.link.ended()
+    wire.link.remove(toxic)
+    assert wire.loop.pending == 0
+    ends = wire.out.ends
+    wire.loop.advance(LONG)
+    assert (wire.out.ends, wire.was_reset) == (ends, False)
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+def test_a_lost_connection_hears_nothing_more(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    wire.link.feed(b"abc")
+    wire.link.clear()
+    wire.loop.advance(LONG)
+    wire.link.remove(toxic)
+    assert wire.loop.pending == 0
+    assert (wire.out.said, wire.out.ends, wire.closed, wire.was_reset) == ([], 0, False, False)
+
+
+@pytest.mark.parametrize("name", CONSERVE)
+def test_bytes_held_go_on_in_order_at_removal(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    for chunk in (b"one", b"two", b"three"):
+        wire.link.feed(chunk)
+    assert wire.out.data == b""
+    wire.link.remove(toxic)
+    assert wire.out.data == b"onetwothree"
+    wire.link.feed(b"four")
+    wire.link.ended()
+    assert (wire.out.data, wire.out.ends) == (b"onetwothreefour", 1)
+
+
+@pytest.mark.parametrize("name", CONSERVE)
+def test_an_end_that_waits_goes_on_once_after_the_bytes(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    wire.link.feed(b"last words")
+    wire.link.ended()
+    assert wire.out.ends == 0
+    wire.link.remove(toxic)
+    assert (wire.out.data, wire.out.ends) == (b"last words", 1)
+
+
+@pytest.mark.parametrize("name", CONSERVE)
+def test_a_stub_that_holds_too_much_stops_the_source(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    wire.link.feed(b"x" * MOST_HELD)
+    assert wire.source.reading
+    wire.link.feed(b"y")
+    assert not wire.source.reading
+    wire.link.remove(toxic)
+    assert wire.source.reading
+    assert len(wire.out.data) == MOST_HELD + 1
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+def test_hits_are_counted_for_what_was_struck(name: str) -> None:
+    wire = Wire()
+    toxic = wire.add(kinds.make(name, {}))
+    wire.loop.advance(1)
+    assert toxic.hits == 0
+    wire.link.feed(b"abc")
+    wire.loop.advance(1)
+    assert toxic.hits == 1
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+def test_a_kind_is_a_value(name: str) -> None:
+    kind = slow(name)
+    assert kind == kinds.make(name, kinds.attributes(kind))
+    assert all(value == 0 for value in kinds.attributes(kinds.make(name, None)).values())
+    first = fields(kind)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(kind, first, 1)
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("data"), st.integers(1, 300_000)),
+        st.tuples(st.just("add"), st.sampled_from(CONSERVE), st.integers(0, 50), st.integers(0, 50)),
+        st.tuples(st.just("remove"), st.integers(0, 9)),
+        st.tuples(st.just("time"), st.integers(0, 40)),
+        st.tuples(st.just("congested"), st.booleans()),
+        st.tuples(st.just("join"), st.none()),
+    ),
+    max_size=30,
+)
+
+
+@given(moves=MOVES, end_at=st.integers(0, 30))
+def test_any_interleaving_conserves_the_stream(moves: list[tuple], end_at: int) -> None:
+    """Whatever is set and taken away meanwhile, the bytes come out in order and then end exactly once."""
+    wire, sent, toxics, ended = Wire(joined=False), bytearray(), [], False
+    for step, (move, *values) in enumerate([*moves, *[("time", 0)] * 31]):
+        if step == end_at:
+            wire.link.ended()
+            ended = True
+        if move == "data" and not ended and wire.source.reading:
+            chunk = bytes([step]) * values[0]
+            sent += chunk
+            wire.link.feed(chunk)
+        elif move == "add":
+            # A fuse that burns down cuts the stream, as it should: here it never does.
+            burns = values[0] == "reset_peer"
+            kind = ResetPeer(10**9) if burns else Latency(values[1], values[2])
+            toxics.append(wire.add(kind, f"fault-{step}"))
+        elif move == "remove" and toxics:
+            wire.link.remove(toxics.pop(values[0] % len(toxics)))
+        elif move == "time":
+            wire.loop.advance(values[0] / 1000)
+        elif move == "congested":
+            wire.link.congested(values[0])
+        elif move == "join" and wire.link.out is None:
+            wire.join()
+        assert bytes(sent).startswith(wire.out.data)
+    if wire.link.out is None:
+        wire.join()
+    wire.link.congested(False)
+    for toxic in toxics:
+        wire.link.remove(toxic)
+    wire.loop.advance(LONG)
+    assert wire.out.data == bytes(sent)
+    assert (wire.out.ends, wire.loop.pending) == (1, 0)
+
+
+@given(st.lists(st.sampled_from(ON_LINKS), max_size=4), st.lists(st.integers(0, 3), max_size=4))
+def test_removal_never_hangs_whatever_stands_in_the_chain(names: list[str], order: list[int]) -> None:
+    """Also among kinds that close the connection meanwhile: the link ends up empty and silent."""
+    wire = Wire()
+    toxics = [wire.add(slow(name), f"{name}-{n}") for n, name in enumerate(names)]
+    wire.link.feed(b"abc")
+    for n in [*order, *[0] * len(toxics)]:
+        if toxics:
+            wire.link.remove(toxics.pop(n % len(toxics)))
+    assert wire.loop.pending == 0
+    assert wire.closed == ("timeout" in names)
+
+
+# -- latency ----------------------------------------------------------------------------------------------------
+
+
+def test_latency_counts_from_arrival_of_each_chunk() -> None:
+    wire = Wire()
+    wire.add(Latency(100))
+    wire.link.feed(b"a")
+    wire.loop.advance(0.06)
+    wire.link.feed(b"b")
+    wire.loop.advance(0.05)
+    assert wire.out.data == b"a"
+    wire.loop.advance(0.049)
+    assert wire.out.data == b"a"
+    wire.loop.advance(0.002)
+    assert wire.out.data == b"ab"
+
+
+def test_latency_delays_the_end_too() -> None:
+    wire = Wire()
+    wire.add(Latency(100))
+    wire.link.ended()
+    wire.loop.advance(0.099)
+    assert wire.out.ends == 0
+    wire.loop.advance(0.002)
+    assert wire.out.ends == 1
+
+
+def test_jitter_spreads_the_delay_but_nothing_overtakes() -> None:
+    wire = Wire()
+    wire.add(Latency(100, 80))
+    arrived: list[float] = []
+    for n in range(50):
+        wire.link.feed(bytes([n]))
+    for ms in range(200):
+        wire.loop.advance(0.001)
+        arrived += [ms / 1000] * (len(wire.out.data) - len(arrived))
+    assert wire.out.data == bytes(range(50))
+    assert min(arrived) >= 0.018
+    assert max(arrived) <= 0.182
+    assert len(set(arrived)) > 1
+
+
+def test_jitter_is_seeded() -> None:
+    def pattern() -> list[bytes]:
+        wire = Wire()
+        wire.add(Latency(20, 20))
+        seen = []
+        for n in range(20):
+            wire.link.feed(bytes([n]))
+            wire.loop.advance(0.005)
+            seen.append(wire.out.data)
+        return seen
+
+    assert pattern() == pattern()
+
+
+def test_a_jitter_above_the_latency_is_never_negative() -> None:
+    wire = Wire()
+    wire.add(Latency(0, 50))
+    for _ in range(20):
+        wire.link.feed(b"x")  # the loop's double refuses a delay below 0
+    wire.loop.advance(0.051)
+    assert len(wire.out.data) == 20
+
+
+# -- reset_peer, timeout, down ----------------------------------------------------------------------------------
+
+
+def test_reset_peer_waits_for_the_first_chunk() -> None:
+    wire = Wire()
+    wire.add(ResetPeer(100))
+    wire.loop.advance(LONG)
+    assert not wire.was_reset
+    wire.link.feed(b"query")
+    wire.loop.advance(0.099)
+    assert not wire.was_reset
+    wire.loop.advance(0.002)
+    assert wire.was_reset
+    assert wire.out.data == b""
+
+
+def test_reset_peer_lets_a_stream_without_bytes_end() -> None:
+    wire = Wire()
+    toxic = wire.add(ResetPeer(0))
+    wire.link.ended()
+    wire.link.remove(toxic)
+    wire.loop.advance(1)
+    assert (wire.out.ends, wire.was_reset, toxic.hits) == (1, False, 0)
+
+
+def test_timeout_discards_and_closes_after_its_time() -> None:
+    wire = Wire()
+    wire.add(Timeout(100))
+    wire.link.feed(b"lost")
+    wire.link.ended()
+    wire.loop.advance(0.099)
+    assert not wire.closed
+    wire.loop.advance(0.002)
+    assert wire.closed
+    assert (wire.out.data, wire.out.ends) == (b"", 0)
+
+
+def test_timeout_zero_closes_only_when_removed() -> None:
+    wire = Wire()
+    toxic = wire.add(Timeout())
+    wire.loop.advance(LONG)
+    assert not wire.closed
+    wire.link.remove(toxic)
+    assert wire.closed
+
+
+def test_down_has_no_stub() -> None:
+    with pytest.raises(NotImplementedError):
+        Down().stub(None, Rng(1).stream())  # type: ignore[arg-type]
+
+
+# -- the registry -----------------------------------------------------------------------------------------------
+
+
+def test_make_takes_keys_of_any_case_and_ignores_unknown_and_null() -> None:
+    assert kinds.make("latency", {"LATENCY": 5, "colour": "red", "jitter": None}) == Latency(5)
+
+
+@pytest.mark.parametrize("value", [0.5, 1000.0, "1000", True, [], 1 << 63])
+def test_make_refuses_what_is_no_integer(value: object) -> None:
+    with pytest.raises(BadValue, match=r"attributes\.latency"):
+        kinds.make("latency", {"latency": value})
+
+
+def test_make_refuses_an_unknown_kind() -> None:
+    with pytest.raises(UnknownName, match="latency, reset_peer, timeout, down"):
+        kinds.make("gremlin", None)

@@ -1,0 +1,101 @@
+"""A link by itself: order of the chain, early bytes, ends, back-pressure."""
+
+from netra_sim.faults.kinds.latency import Latency
+from netra_sim.faults.kinds.timeout import Timeout
+from tests.unit.faults.wire import Wire
+
+
+def test_bytes_and_end_that_come_before_the_socket_wait_for_it() -> None:
+    wire = Wire(joined=False)
+    assert not wire.source.reading  # nobody to hand it to; a loop may deliver a chunk nevertheless
+    wire.link.feed(b"early ")
+    wire.link.feed(b"bird")
+    wire.link.ended()
+    wire.join()
+    assert (wire.out.data, wire.out.ends) == (b"early bird", 1)
+
+
+def test_nothing_is_read_before_the_socket_is_there_even_with_a_fault() -> None:
+    wire = Wire(joined=False)
+    toxic = wire.add(Latency(10))
+    wire.link.feed(b"early")
+    wire.link.congested(False)
+    wire.link.remove(toxic)
+    assert not wire.source.reading
+    wire.join()
+    assert wire.source.reading
+
+
+def test_a_congested_socket_stops_the_source() -> None:
+    wire = Wire()
+    wire.link.congested(True)
+    assert not wire.source.reading
+    wire.link.congested(False)
+    assert wire.source.reading
+
+
+def test_an_ended_source_is_not_read_again() -> None:
+    wire = Wire()
+    wire.link.congested(True)
+    wire.link.ended()
+    wire.link.congested(False)
+    assert not wire.source.reading  # a loop would tell its end once more
+
+
+def test_a_source_that_ends_twice_ends_once() -> None:
+    wire = Wire()
+    wire.add(Latency(10))
+    wire.link.ended()
+    wire.link.ended()
+    wire.loop.advance(1)
+    assert wire.out.ends == 1
+
+
+def test_a_source_that_is_lost_closes_the_socket() -> None:
+    wire = Wire()
+    wire.source.close()
+    wire.link.ended()
+    assert wire.out.is_closing()
+
+
+def test_a_source_that_ended_and_is_lost_later_closes_the_socket() -> None:
+    wire = Wire()
+    wire.link.ended()
+    assert not wire.out.is_closing()  # half-closed: the other direction goes on
+    wire.source.close()
+    wire.link.ended()
+    assert wire.out.is_closing()
+
+
+def test_a_source_lost_while_bytes_are_held_closes_after_them() -> None:
+    wire = Wire()
+    wire.add(Latency(10))
+    wire.link.feed(b"last")
+    wire.link.ended()
+    wire.source.close()
+    wire.link.ended()
+    assert not wire.out.is_closing()
+    wire.loop.advance(1)
+    assert wire.out.is_closing()
+    assert wire.out.data == b"last"
+
+
+def test_bytes_pass_the_faults_in_the_order_they_were_set() -> None:
+    wire = Wire()
+    first = wire.add(Latency(100), "first")
+    second = wire.add(Timeout(), "second")
+    wire.link.feed(b"abc")
+    assert second.hits == 0
+    wire.loop.advance(0.2)
+    assert (first.hits, second.hits) == (1, 1)
+
+
+def test_what_one_fault_lets_go_reaches_the_next() -> None:
+    wire = Wire()
+    first, second = wire.add(Latency(100), "first"), wire.add(Latency(100), "second")
+    wire.link.feed(b"abc")
+    wire.link.remove(first)
+    wire.loop.advance(0.09)
+    assert (wire.out.data, second.hits) == (b"", 1)
+    wire.loop.advance(0.02)
+    assert wire.out.data == b"abc"

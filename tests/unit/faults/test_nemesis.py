@@ -1,0 +1,272 @@
+"""The nemesis with a control and processes in memory and a clock moved by hand: what it does, and what it writes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from netra_sim.faults.nemesis import EARLY, Nemesis
+from netra_sim.faults.plan import Plan, Step
+from netra_sim.faults.residue import residue
+from netra_sim.kernel.clock import ManualClock
+from netra_sim.kernel.errors import FaultError, UnknownName
+from netra_sim.kernel.history import HistoryWriter
+
+BAD_PROXY = FaultError(detail="gone")
+
+
+class Control:
+    """The control of a proxy process, in memory."""
+
+    def __init__(self) -> None:
+        self.toxics: dict[tuple[str, str], dict[str, Any]] = {}
+        self.disabled: set[str] = set()
+        self.lost = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def _ask(self) -> None:
+        await self.answers.wait()
+        if self.lost.is_set():
+            raise BAD_PROXY
+
+    async def gone(self) -> None:
+        await self.lost.wait()
+        raise BAD_PROXY
+
+    async def add_toxic(self, proxy: str, toxic: dict[str, Any]) -> dict[str, Any]:
+        set_ = self.toxics[proxy, toxic["name"]] = {**toxic, "hits": 0}  # it arrives though nobody hears the answer
+        await self._ask()
+        return dict(set_)
+
+    async def toxic(self, proxy: str, name: str) -> dict[str, Any] | None:
+        await self._ask()
+        return self.toxics.get((proxy, name))
+
+    async def remove_toxic(self, proxy: str, name: str) -> None:
+        await self._ask()
+        self.toxics.pop((proxy, name), None)
+
+    async def proxies(self, prefix: str = "") -> dict[str, Any]:
+        await self._ask()
+        names = {proxy for proxy, _ in self.toxics} | self.disabled
+        return {
+            name: {
+                "enabled": name not in self.disabled,
+                "toxics": [toxic for (proxy, _), toxic in self.toxics.items() if proxy == name],
+            }
+            for name in sorted(names)
+            if name.startswith(prefix)
+        }
+
+
+class Process:
+    """A process that only remembers what was done to it."""
+
+    name = "postgres"
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.alive, self.paused = True, False
+        self.starts = asyncio.Event()
+        self.starts.set()
+
+    async def kill(self) -> None:
+        self.done.append("kill")
+        self.alive = False
+
+    async def restart(self) -> None:
+        await self.starts.wait()
+        self.done.append("restart")
+        self.alive = True
+
+    async def pause(self) -> None:
+        self.done.append("pause")
+        self.paused = True
+
+    async def resume(self) -> None:
+        self.done.append("resume")
+        self.paused = False
+
+
+class Stage:
+    """A nemesis at work."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.clock, self.control, self.process = ManualClock(), Control(), Process()
+        self.history = HistoryWriter(self.clock)
+        self.nemesis = Nemesis(Plan(steps), self.control, {"postgres": self.process}, self.history, prefix="run/")  # type: ignore[arg-type]
+        self.task = asyncio.ensure_future(self.nemesis.run())
+
+    async def until(self, seconds: float) -> None:
+        await self.clock.advance(seconds - self.clock.now_ns() / 1e9)
+
+    @property
+    def told(self) -> list[tuple[float, str, str]]:
+        records = self.history.freeze().records[1:]
+        return [(record.t / 1e9, record.f, record.phase) for record in records]
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
+
+async def test_planned_fired_healed_at_their_times_with_hits() -> None:
+    at = Stage(Step("latency", "postgres", 2, 3, {"latency": 50}, stream="upstream", toxicity=0.5))
+    await at.until(2)
+    toxic = at.control.toxics["run/postgres", "latency-0"]
+    assert toxic == {
+        "name": "latency-0", "type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 50},
+        "lease_ms": (3 + EARLY) * 1000, "hits": 0,
+    }  # fmt: skip
+    toxic["hits"] = 7
+    await at.until(5)
+    await at.task
+    assert at.told == [(0, "latency", "planned"), (2, "latency", "fired"), (5, "latency", "healed")]
+    assert at.control.toxics == {}
+    (fault,) = at.history.freeze().faults()
+    assert (fault.target, fault.hits, fault.value["lease"]) == ("postgres", 7, 3)
+
+
+async def test_all_are_planned_at_the_start_and_may_overlap() -> None:
+    at = Stage(Step("down", "redis", 1, 10), Step("timeout", "redis", 2, 1), Step("timeout", "redis", 2.5, 5))
+    await at.until(2.5)
+    assert [name for _, name in at.control.toxics] == ["down-0", "timeout-1", "timeout-2"]
+    await at.until(20)
+    await at.task
+    assert [(t, phase) for t, _, phase in at.told] == [
+        (0, "planned"), (0, "planned"), (0, "planned"), (1, "fired"), (2, "fired"), (2.5, "fired"),
+        (3, "healed"), (7.5, "healed"), (11, "healed"),
+    ]  # fmt: skip
+
+
+async def test_an_empty_plan_ends_at_once() -> None:
+    at = Stage()
+    await asyncio.wait_for(at.task, 1)
+    assert at.told == []
+
+
+async def test_without_a_lease_it_stays_until_the_run_ends() -> None:
+    at = Stage(Step("down", "redis", 1))
+    await at.until(10_000)
+    assert "lease_ms" not in at.control.toxics["run/redis", "down-0"]
+    await at.stop()
+    assert at.control.toxics == {}
+    assert at.told[-1] == (10_000, "down", "healed")
+
+
+async def test_cancellation_heals_everything_at_once_and_strikes_no_more() -> None:
+    at = Stage(Step("down", "redis", 1, 100), Step("pause", "postgres", 1, 100), Step("kill", "postgres", 50, 1))
+    await at.until(2)
+    await at.stop()
+    assert at.control.toxics == {}
+    assert at.process.done == ["pause", "resume"]
+    assert [(t, f) for t, f, phase in at.told if phase == "healed"] == [(2, "down"), (2, "pause")]
+
+
+async def test_cancelled_while_it_strikes_it_heals_nevertheless() -> None:
+    """The proxy may have set the toxic although its answer was never heard."""
+    at = Stage(Step("down", "redis", 1))
+    at.control.answers.clear()
+    await at.until(1)
+    assert at.control.toxics
+    at.task.cancel()
+    await at.until(1.5)
+    at.control.answers.set()
+    await at.stop()
+    assert at.control.toxics == {}
+    assert [phase for _, _, phase in at.told] == ["planned", "fired", "healed"]
+
+
+async def test_cancelled_while_it_heals_it_heals_to_the_end() -> None:
+    at = Stage(Step("restart", "postgres", 1))
+    at.process.starts.clear()
+    await at.until(1)
+    at.task.cancel()
+    await at.until(2)
+    assert not at.process.alive
+    at.process.starts.set()
+    await at.stop()
+    assert at.process.alive
+    assert at.told[-1] == (2, "restart", "healed")
+
+
+async def test_heal_false_stays_and_is_residue() -> None:
+    at = Stage(
+        Step("latency", "redis", 1, 1, heal=False),
+        Step("kill", "postgres", 1, 1, heal=False),
+        Step("pause", "postgres", 2, 1, heal=False),
+    )
+    await at.until(5)
+    await at.task
+    assert not [phase for *_, phase in at.told if phase == "healed"]
+    assert "lease_ms" not in at.control.toxics["run/redis", "latency-0"]
+    at.control.disabled |= {"run/llm", "other/llm"}
+    assert await residue(at.control, "run/", {"postgres": at.process}) == [  # type: ignore[arg-type]
+        {"what": "disabled proxy", "edge": "llm"},
+        {"what": "toxic", "edge": "redis", "type": "latency", "name": "latency-0"},
+        {"what": "dead process", "name": "postgres"},
+        {"what": "frozen process", "name": "postgres"},
+    ]
+
+
+async def test_what_was_healed_leaves_no_residue() -> None:
+    at = Stage(Step("latency", "redis", 1, 1), Step("kill", "postgres", 1, 1))
+    await at.until(3)
+    await at.task
+    assert await residue(at.control, "run/", {"postgres": at.process}) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "done", "healed"),
+    [("kill", ["kill", "restart"], 4), ("pause", ["pause", "resume"], 4), ("restart", ["kill", "restart"], 1)],
+)
+async def test_process_faults(kind: str, done: list[str], healed: int) -> None:
+    at = Stage(Step(kind, "postgres", 1, 3))
+    await at.until(5)
+    await at.task
+    assert at.process.done == done
+    assert at.told == [(0, kind, "planned"), (1, kind, "fired"), (healed, kind, "healed")]
+    assert at.history.freeze().faults()[0].hits == 1
+
+
+async def test_a_process_that_is_unknown_is_refused_before_anything_starts() -> None:
+    history = HistoryWriter(ManualClock())
+    with pytest.raises(UnknownName, match="postgres"):
+        Nemesis(Plan([Step("kill", "mysql", 1)]), Control(), {"postgres": Process()}, history, prefix="")  # type: ignore[arg-type]
+    assert len(history.freeze().records) == 1
+
+
+async def test_a_toxic_that_has_expired_at_the_proxy_is_healed_all_the_same() -> None:
+    at = Stage(Step("down", "redis", 1, 3))
+    await at.until(1)
+    at.control.toxics.clear()
+    await at.until(4)
+    await at.task
+    assert at.told[-1] == (4, "down", "healed")
+
+
+async def test_a_proxy_that_goes_during_a_lease_is_told_at_once() -> None:
+    at = Stage(Step("down", "redis", 1, 1000), Step("pause", "postgres", 1, 1000))
+    await at.until(2)
+    at.control.lost.set()
+    with pytest.raises(FaultError):
+        await asyncio.wait_for(at.task, 1)
+    assert at.process.done == ["pause", "resume"]
+    assert [(f, phase) for _, f, phase in at.told if phase == "healed"] == [("pause", "healed")]
+
+
+async def test_a_proxy_that_refuses_is_a_fault_error_and_the_rest_is_healed() -> None:
+    at = Stage(Step("pause", "postgres", 1, 1000), Step("down", "redis", 2, 1))
+    await at.until(1)
+
+    async def refuse(proxy: str, toxic: dict[str, Any]) -> dict[str, Any]:
+        raise FaultError(detail="proxy not found")
+
+    at.control.add_toxic = refuse  # type: ignore[method-assign]
+    await at.until(2)
+    with pytest.raises(FaultError, match="proxy not found"):
+        await asyncio.wait_for(at.task, 1)
+    assert at.process.done == ["pause", "resume"]
+    assert ("down", "fired") not in [(f, phase) for _, f, phase in at.told]

@@ -1,0 +1,116 @@
+"""A plan refuses what means nothing, by name, and survives JSON."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netra_sim.faults import kinds
+from netra_sim.faults.plan import PROCESS_KINDS, Plan, Step
+from netra_sim.kernel.errors import BadValue, UnknownName, UsageError
+
+GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "allowed"),
+    [
+        ({"target": ""}, "target", "an edge"),
+        ({"target": 5}, "target", "an edge"),
+        ({"at": -1}, "at", "0 or more"),
+        ({"at": math.nan}, "at", "seconds"),
+        ({"at": "soon"}, "at", "seconds"),
+        ({"at": True}, "at", "seconds"),
+        ({"lease": -0.1}, "lease", "0 or more"),
+        ({"lease": math.inf}, "lease", "or nothing"),
+        ({"lease": "long"}, "lease", "or nothing"),
+        ({"stream": "sideways"}, "stream", "upstream or downstream"),
+        ({"stream": None}, "stream", "upstream or downstream"),
+        ({"toxicity": 1.1}, "toxicity", "0 to 1"),
+        ({"toxicity": -0.1}, "toxicity", "0 to 1"),
+        ({"toxicity": "half"}, "toxicity", "0 to 1"),
+        ({"heal": "no"}, "heal", "true or false"),
+        ({"attributes": [1]}, "attributes", "an object"),
+        ({"attributes": None}, "attributes", "an object"),
+        ({"attributes": {"latency": 0.5}}, "attributes.latency", "an integer"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_field_and_what_it_takes(bad: dict[str, Any], field: str, allowed: str) -> None:
+    with pytest.raises(BadValue) as told:
+        Step(**{**GOOD, **bad})
+    assert told.value.facts["field"] == field
+    assert allowed in str(told.value)
+    with pytest.raises(BadValue) as told:
+        Plan.from_json(json.dumps({"steps": [GOOD, {**GOOD, **bad}]}))
+    assert told.value.facts["field"] == f"steps[1].{field}"
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "known"),
+    [
+        ({"kind": "gremlin"}, "gremlin", [*kinds.KINDS, *PROCESS_KINDS]),
+        ({"attributes": {"latencyy": 5}}, "latencyy", ["latency", "jitter"]),
+        ({"kind": "kill", "attributes": {"signal": 9}}, "signal", ["none"]),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(bad: dict[str, Any], name: str, known: list[str]) -> None:
+    with pytest.raises(UnknownName) as told:
+        Step(**{**GOOD, **bad})
+    assert told.value.facts["name"] == name
+    assert all(word in str(told.value) for word in known)
+
+
+@pytest.mark.parametrize("missing", ["kind", "target", "at"])
+def test_a_step_needs_its_fields(missing: str) -> None:
+    step = {name: value for name, value in GOOD.items() if name != missing}
+    with pytest.raises(BadValue, match=rf"steps\[0\]\.{missing}"):
+        Plan.from_json(json.dumps({"steps": [step]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "plan"),
+        ("[]", "steps"),
+        ('{"seed": 1}', "steps"),
+        ('{"steps": {}}', "steps"),
+        ('{"steps": [1]}', r"steps\[0\]"),
+        ('{"steps": [], "seed": "x"}', "seed"),
+        ('{"steps": [], "seed": null}', "seed"),
+        ('{"steps": [], "sede": 1}', "sede"),
+        ('{"steps": [{"kind": "down", "target": "redis", "at": 1, "until": 3}]}', "until"),
+    ],
+)
+def test_json_that_is_no_plan_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Plan.from_json(text)
+
+
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+STEPS = st.one_of(
+    st.builds(
+        Step,
+        kind=st.just("latency"),
+        target=st.sampled_from(["postgres", "redis", "llm", "edge"]),
+        at=SECONDS,
+        lease=st.none() | SECONDS,
+        attributes=st.fixed_dictionaries({}, optional={"latency": st.integers(0, 9999), "jitter": st.integers(0, 99)}),
+        stream=st.sampled_from(["upstream", "downstream"]),
+        toxicity=st.floats(0, 1),
+        heal=st.booleans(),
+    ),
+    st.builds(Step, kind=st.sampled_from(PROCESS_KINDS), target=st.text(min_size=1), at=SECONDS),
+)
+
+
+@given(st.lists(STEPS, max_size=5), st.integers())
+def test_a_plan_survives_json(steps: list[Step], seed: int) -> None:
+    plan = Plan(steps, seed)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_which_steps_strike_processes() -> None:
+    assert [Step(kind, "x", 0).on_process for kind in (*PROCESS_KINDS, *kinds.KINDS)] == [True] * 3 + [False] * 4
