@@ -1,6 +1,6 @@
 """Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors.
 
-A toxic may carry `lease_ms`, and tells `hits`. After https://github.com/Shopify/toxiproxy (README, HTTP API).
+A toxic may carry `lease_ms` and `seed`, and tells `hits`. After https://github.com/Shopify/toxiproxy (README).
 """
 
 from __future__ import annotations
@@ -173,6 +173,9 @@ def _new(given: dict[str, Any], proxy: Proxy) -> Toxic:
     toxicity, _ = _number(given, "toxicity", 1.0), _number(given, "lease_ms", 0)
     type_, stream = _text(given, "type"), _text(given, "stream").lower() or "downstream"
     name = _text(given, "name") or f"{type_}_{stream}"
+    seed = given.get("seed")
+    if seed is not None and type(seed) is not int:
+        raise ApiError(400, "bad request body: seed: not an integer")
     if stream not in STREAMS:
         raise ApiError(400, "stream was invalid, can be either upstream or downstream")
     if type_ not in kinds.KINDS:
@@ -183,7 +186,7 @@ def _new(given: dict[str, Any], proxy: Proxy) -> Toxic:
     if attributes is not None and not isinstance(attributes, dict):
         raise ApiError(400, "bad request body: attributes: not an object")
     try:
-        return Toxic(name, kinds.make(type_, attributes), STREAMS[STREAMS.index(stream)], toxicity)
+        return Toxic(name, kinds.make(type_, attributes), STREAMS[STREAMS.index(stream)], toxicity, seed)
     except BadValue as error:
         raise ApiError(400, f"bad request body: {error}") from error
 

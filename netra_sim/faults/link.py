@@ -14,7 +14,7 @@ Stream = Literal["upstream", "downstream"]
 MOST_HELD = 1 << 20  # bytes held by the stubs of a link before its source is no longer read
 
 
-@dataclass
+@dataclass(eq=False)
 class Toxic:
     """A fault set on a proxy: what, in which direction, for which share of connections, and what it hit."""
 
@@ -22,6 +22,7 @@ class Toxic:
     kind: Kind
     stream: Stream
     toxicity: float = 1.0
+    seed: int | None = None  # of its draws; None takes the process's seed and the proxy's name
     hits: int = 0
     timer: asyncio.TimerHandle | None = None
 

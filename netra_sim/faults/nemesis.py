@@ -78,7 +78,7 @@ class Nemesis:
     def _on(self, number: int, step: Step) -> _OnWire | _OnProcess:
         if step.on_process:
             return _OnProcess(self._killables[step.target], step)
-        return _OnWire(self._control, f"{self._prefix}{step.target}", f"{step.kind}-{number}", step)
+        return _OnWire(self._control, f"{self._prefix}{step.target}", f"{step.kind}-{number}", step, self._plan.seed)
 
     async def _fire(self, on: _OnWire | _OnProcess, step: Step, fault: int) -> None:
         hits = await on.strike()
@@ -98,15 +98,15 @@ class Nemesis:
 class _OnWire:
     """A step's toxic on a proxy; both ways tell the hits so far."""
 
-    def __init__(self, control: FaultControl, proxy: str, name: str, step: Step) -> None:
-        self._control, self._proxy, self._name, self._step = control, proxy, name, step
+    def __init__(self, control: FaultControl, proxy: str, name: str, step: Step, seed: int) -> None:
+        self._control, self._proxy, self._name, self._step, self._seed = control, proxy, name, step, seed
         self._hits = 0
 
     async def strike(self) -> int:
         step = self._step
         toxic: dict[str, Any] = {
             "name": self._name, "type": step.kind, "stream": step.stream, "toxicity": step.toxicity,
-            "attributes": dict(step.attributes),
+            "attributes": dict(step.attributes), "seed": self._seed,
         }  # fmt: skip
         if step.lease is not None and step.heal:
             toxic["lease_ms"] = round((step.lease + EARLY) * 1000)

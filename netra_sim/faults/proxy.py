@@ -49,6 +49,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._bound: socket.socket | None = None  # keeps the port while nobody listens
         self._settling = asyncio.Lock()
+        self._closed = False
 
     @property
     def listen(self) -> str:
@@ -58,8 +59,8 @@ class Proxy:
 
     @property
     def down(self) -> bool:
-        """Whether it is disabled, or a fault takes it down."""
-        return not self.enabled or any(t.kind.whole_proxy for t in self.toxics)
+        """Whether it is deleted or disabled, or a fault takes it down."""
+        return self._closed or not self.enabled or any(t.kind.whole_proxy for t in self.toxics)
 
     async def open(self) -> None:
         """Take the address, and listen unless down; OSError when it is taken."""
@@ -86,7 +87,7 @@ class Proxy:
 
     async def close(self) -> None:
         """Stop listening and drop every connection, for good."""
-        self.enabled = False
+        self._closed = True
         for toxic in self.toxics:
             if toxic.timer is not None:
                 toxic.timer.cancel()
@@ -150,7 +151,8 @@ class Proxy:
 
     def struck(self, toxic: Toxic, connection: int) -> Any:
         """The random stream of a toxic on a connection, or None where its toxicity spares that connection."""
-        stream = self._rng.stream(toxic.name, connection)
+        rng = self._rng if toxic.seed is None else Rng(toxic.seed).child("faults")
+        stream = rng.stream(toxic.name, connection)
         return stream if stream.random() < toxic.toxicity else None
 
     def joined(self, connection: Connection) -> None:

@@ -22,12 +22,15 @@ async def _serve() -> None:
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
-    async with Lab(time_scale=1.0) as lab, FaultControl(lab.proxy.url) as control:
-        async with platform(lab, control, "serve", 7) as at:
-            print(f"platform  {at.url}  (sign up: POST /auth/signup, chat: /ws, health: GET /health)")
-            print(f"database  {at.database_url}")
-            print(f"redis     {lab.redis.url}")
-            print(f"model     {lab.llm_url}")
-            print(f"faults    {lab.proxy.url}  (Toxiproxy's API; proxies serve/postgres, /redis, /llm, /edge)")
-            print("ctrl-C ends it", flush=True)
-            await over.wait()
+    async with (
+        Lab(time_scale=1.0) as lab,
+        FaultControl(lab.proxy.url) as control,
+        platform(lab, control, "serve", 7) as at,
+    ):
+        print(f"platform  {at.url}  (sign up: POST /auth/signup, chat: /ws, health: GET /health)")
+        print(f"database  {at.database_url}")
+        print(f"redis     {lab.redis.url}")
+        print(f"model     {lab.llm_url}")
+        print(f"faults    {lab.proxy.url}  (Toxiproxy's API; proxies serve/postgres, /redis, /llm, /edge)")
+        print("ctrl-C ends it", flush=True)
+        await over.wait()

@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.kernel.errors import FaultError
 from tests.service.proxying import (
     ProxyProcess,
     Upstream,
@@ -141,18 +140,19 @@ async def test_a_connection_that_ended_both_ways_leaves_no_socket(
     process: ProxyProcess, control: FaultControl, port: int
 ) -> None:
     proxy = psutil.Process(process.process.pid)
-    before = len(proxy.net_connections())
-    for _ in range(20):
-        async with connection(port) as (reader, writer):
+    async with contextlib.AsyncExitStack() as stack:
+        before = proxy.num_fds()
+        for _ in range(20):
+            reader, writer = await stack.enter_async_context(connection(port))
             writer.write(b"question")
             writer.write_eof()
-            await within(reader.read())
+            assert await within(reader.read()) == b"question"
 
-    async def closed() -> None:
-        while len([c for c in proxy.net_connections() if c.status != psutil.CONN_NONE]) > before:
-            await control.proxies()
+        async def closed() -> None:
+            while proxy.num_fds() > before:
+                await control.proxies()
 
-    await within(closed())
+        await within(closed())
 
 
 @pytest.mark.parametrize("who", ["client", "upstream"])
@@ -311,24 +311,36 @@ async def test_toxicity_0_spares_all(control: FaultControl, port: int) -> None:
             assert await said(streams, b"hello") == b"hello"
 
 
-async def test_toxicity_is_drawn_by_seed_proxy_toxic_and_connection(control: FaultControl, upstream: Upstream) -> None:
-    async def pattern() -> list[bool]:
-        at = await control.create_proxy("run/edge", upstream.address)
-        await strike(control, "reset_peer", toxicity=0.5)
-        struck = []
-        for _ in range(40):
-            async with connection(at) as (reader, writer):
-                writer.write(b"hello")
-                try:
-                    struck.append(await within(reader.read(5)) != b"hello")
-                except ConnectionResetError:
-                    struck.append(True)
-        await control.delete_proxy("run/edge")
-        return struck
+async def draws(control: FaultControl, upstream: Upstream, proxy: str, **more: object) -> list[bool]:
+    """Which of 40 connections, one after the other, a toxicity of one half takes."""
+    at = await control.create_proxy(proxy, upstream.address)
+    await control.add_toxic(proxy, {"name": "it", "type": "reset_peer", "toxicity": 0.5, **more})
+    struck = []
+    for _ in range(40):
+        async with connection(at) as (reader, writer):
+            writer.write(b"hello")
+            try:
+                struck.append(await within(reader.read(5)) != b"hello")
+            except ConnectionResetError:
+                struck.append(True)
+    await control.delete_proxy(proxy)
+    return struck
 
-    once = await pattern()
+
+async def test_toxicity_is_drawn_by_seed_proxy_toxic_and_connection(control: FaultControl, upstream: Upstream) -> None:
+    once = await draws(control, upstream, "run/edge")
     assert 8 <= sum(once) <= 32
-    assert await pattern() == once
+    assert await draws(control, upstream, "run/edge") == once
+    assert await draws(control, upstream, "run/other") != once
+
+
+async def test_with_a_seed_of_its_own_a_toxic_draws_alike_on_every_runs_edges(
+    control: FaultControl, upstream: Upstream
+) -> None:
+    """A control run strikes the same connections as the run it controls, though its proxies have other names."""
+    once = await draws(control, upstream, "run-1/edge", seed=7)
+    assert await draws(control, upstream, "run-2/edge", seed=7) == once
+    assert await draws(control, upstream, "run-1/edge", seed=8) != once
 
 
 async def test_a_lease_runs_out_by_itself(control: FaultControl, port: int) -> None:
@@ -383,41 +395,3 @@ async def test_set_and_removed_at_once_by_many(control: FaultControl, port: int)
     await within(asyncio.gather(*[cycle(n) for n in range(8)]))
     async with connection(port) as streams:
         assert await said(streams, b"hello") == b"hello"
-
-
-# -- the process ------------------------------------------------------------------------------------------------
-
-
-async def test_a_killed_proxy_leaves_nobody_waiting() -> None:
-    with proxy_process() as running:
-        async with FaultControl(running.url) as control, Upstream(idle) as upstream:
-            at = await control.create_proxy("run/edge", upstream.address)
-            await control.add_toxic("run/edge", {"type": "timeout"})
-            async with connection(at) as streams:
-                theirs, their_writer = await within(upstream.came.get())
-                watch = asyncio.ensure_future(control.gone())
-                their_writer.write(b"into the void")
-                await toxic_until(
-                    control, "run/edge", "timeout_downstream", lambda toxic: toxic is not None and toxic["hits"] > 0
-                )
-                assert not watch.done()
-                running.process.kill()
-                await cut(streams[0])
-                with pytest.raises(FaultError):
-                    await within(watch)
-                with pytest.raises(FaultError):
-                    await within(control.proxies())
-                with pytest.raises(FaultError):
-                    await within(control.gone())
-                await cut(theirs)
-
-
-async def test_sigterm_ends_it_in_order_though_connections_are_open(upstream: Upstream) -> None:
-    with proxy_process() as running:
-        async with FaultControl(running.url) as control:
-            at = await control.create_proxy("run/edge", upstream.address)
-            async with connection(at) as streams:
-                assert await said(streams, b"hello") == b"hello"
-                running.process.send_signal(signal.SIGTERM)
-                await cut(streams[0])
-            assert await asyncio.to_thread(running.process.wait, 2) == 0

@@ -181,6 +181,7 @@ async def test_null_attributes_are_accepted(http: httpx.AsyncClient) -> None:
         ('{"type": "latency", "toxicity": "1"}', 400, "bad request body:"),
         ('{"type": "latency", "toxicity": NaN}', 400, "bad request body:"),
         ('{"type": "latency", "lease_ms": true}', 400, "bad request body:"),
+        ('{"type": "latency", "seed": 1.5}', 400, "bad request body:"),
         ('{"type": "latency", "lease_ms": 1e999}', 400, "bad request body:"),
         ('{"type": "latency", "attributes": [1]}', 400, "bad request body:"),
         ('{"type": "latency", "attributes": {"latency": 0.5}}', 400, "bad request body:"),

@@ -118,7 +118,7 @@ async def test_planned_fired_healed_at_their_times_with_hits() -> None:
     toxic = at.control.toxics["run/postgres", "latency-0"]
     assert toxic == {
         "name": "latency-0", "type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 50},
-        "lease_ms": (3 + EARLY) * 1000, "hits": 0,
+        "lease_ms": (3 + EARLY) * 1000, "seed": 1, "hits": 0,
     }  # fmt: skip
     toxic["hits"] = 7
     await at.until(5)
