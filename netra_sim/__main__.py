@@ -101,16 +101,11 @@ def _values(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(_given: argparse.Namespace) -> int:
-    from netra_sim.reports.figures import save
-    from netra_sim.reports.result import Result
     from netra_sim.reports.site import build
     from netra_sim.scenarios import registry
     from netra_sim.scenarios.door import project
 
     root = project()
-    for result in (root / "runs").glob("*/*/*/result.json"):
-        if not (result.parent / "figures").exists():
-            save(Result.load(result))
     index = build(root / "runs", root / "reports", registry.requirements())
     print(f"report: {Path(index).relative_to(root)}")
     return 0

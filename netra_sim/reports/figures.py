@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -12,7 +11,7 @@ from netra_sim.kernel.history import History
 from netra_sim.reports import plots, svg
 from netra_sim.reports.canvas import WIDE
 from netra_sim.reports.frames import points, run_frame
-from netra_sim.reports.result import Control, Result, write_whole
+from netra_sim.reports.result import Control, Result
 
 CAPTIONS = {
     "latency": "How long each operation took. Colour and fill say how it ended, shape which operation it was; "
@@ -49,15 +48,6 @@ def draw_control(result: Result, control: Control, width: float = WIDE, prefix: 
         return None
     figure = plots.compare(result.history, control.history, f, control.label, width)
     return _drawn(f"compare-{control.data['name']}", "The run and its control on the same axes.", figure, prefix)
-
-
-def save(result: Result) -> list[Path]:
-    """Write every figure to `figures/<name>.svg` in the result's folder."""
-    drawn: list[Drawn | None] = [*draw(result), *(draw_control(result, control) for control in result.controls)]
-    files = {result.folder / "figures" / f"{each.name}.svg": each.svg for each in drawn if each}
-    for file, text in files.items():
-        write_whole(file, text)
-    return list(files)
 
 
 def hurt(history: History, control: History) -> str | None:

@@ -7,8 +7,11 @@ file can be mailed.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,9 @@ def build(runs: Path, reports: Path, catalogue: Mapping[str, Any]) -> Path:
     covered = coverage.coverage(catalogue, [run.result.data for run in found if run.result])
     write_whole(reports / "results.json", json.dumps(results(found, covered), indent=1, ensure_ascii=False) + "\n")
     write_whole(reports / "junit.xml", junit(found))
-    for run in found:
-        write_whole(reports / page_name(run.scenario), page(run))
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), max_workers=os.cpu_count()) as pool:  # drawing takes time
+        for run, text in zip(found, pool.map(page, found), strict=True):
+            write_whole(reports / page_name(run.scenario), text)
     write_whole(reports / "index.html", index(found, coverage.rows(catalogue, covered)))
     return reports / "index.html"
 

@@ -36,10 +36,9 @@ def store(notebook: Path) -> None:
     book = nbformat.read(notebook, nbformat.NO_CONVERT)
     for cell, ran_cell in zip(book.cells, ran_cells, strict=True):
         if cell.cell_type == "code":
-            cell.execution_count = None
-            cell.outputs = ran_cell.outputs if KEPT in cell.metadata.get("tags", []) else []
-            for output in cell.outputs:
-                output["execution_count"] = None
+            kept = KEPT in cell.metadata.get("tags", [])
+            cell.outputs = ran_cell.outputs if kept else []
+            cell.execution_count = ran_cell.execution_count if kept else None
     nbformat.write(book, notebook)
 
 

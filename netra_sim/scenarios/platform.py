@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
+from netra_sim.lab.server import Server
 
 WORKERS = 2
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
@@ -48,11 +49,14 @@ async def platform(
         }
         names = [f"{name}-worker-{n}" for n in range(1, WORKERS + 1)]
         workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
-        for worker in workers:
-            stack.push_async_callback(lab.stop_worker, worker)
+        stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
         entrance = await _edge(stack, control, f"{name}/edge", upstream)
         yield Platform(f"http://127.0.0.1:{entrance}", database)
+
+
+async def _stop(lab: Lab, workers: Sequence[Server]) -> None:
+    await asyncio.gather(*(lab.stop_worker(worker) for worker in workers))
 
 
 async def _edge(stack: contextlib.AsyncExitStack, control: FaultControl, name: str, upstream: str) -> int:

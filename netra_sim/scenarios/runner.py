@@ -22,6 +22,7 @@ from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.trial import Trial
 
 SCHEMA = 1
+SIDE_BY_SIDE = 3  # controls at once in one lab
 Tell = Callable[[str, str], None]
 T = TypeVar("T")
 
@@ -29,29 +30,11 @@ T = TypeVar("T")
 async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
-
-    async def trial(at: Lab, control: Control | None, number: int) -> History:
-        label = control.name if control else "protected"
-        name = f"{stem}_{number}"
-        return await Trial(at, scenario, parameters, control, name, folder, lambda phase: tell(label, phase)).run()
-
     refuse_what_is_not_ours(lab, scenario, parameters)
     checks = scenario.judges(parameters)
-    history = await trial(lab, None, 0)
+    history, controls = await _trials(lab, scenario, parameters, folder, tell)
     verdicts = [judge(check, history) for check in checks]
-    async with _labs(lab, scenario) as labs:
-
-        async def controlled(number: int, control: Control) -> dict[str, Any]:
-            at = await labs.get()
-            try:
-                return _control(control, checks, await trial(at, control, number))
-            finally:
-                labs.put_nowait(at)
-
-        controls = await _all(
-            controlled(n, control) for n, control in enumerate(scenario.controls(parameters), start=1)
-        )
+    convictions = [_control(control, checks, seen) for control, seen in controls]
     result = {
         "schema": SCHEMA,
         "scenario": scenario.name,
@@ -60,7 +43,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "hypothesis": scenario.hypothesis,
         "consequence": scenario.consequence,
         "group": scenario.group,
-        "verdict": overall(verdicts, controls),
+        "verdict": overall(verdicts, convictions),
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,
         "time_scale": parameters.time_scale,
@@ -68,7 +51,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "seconds": round(time.monotonic() - began, 3),
         "checks": [_check(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)],
         "faults": faults(history),
-        "controls": controls,
+        "controls": convictions,
         "history": "history.jsonl",
         "servers": lab.servers(),
         "versions": provenance.versions(),
@@ -82,6 +65,31 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
     return Result(result, folder).save()
 
 
+async def _trials(
+    lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell
+) -> tuple[History, list[tuple[Control, History]]]:
+    """The history of the protected trial, which has the machine for itself, and that of each control."""
+    stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
+
+    async def trial(at: Lab, control: Control | None, number: int) -> History:
+        label = control.name if control else "protected"
+        name = f"{stem}_{number}"
+        return await Trial(at, scenario, parameters, control, name, folder, lambda phase: tell(label, phase)).run()
+
+    async with _labs(lab, scenario) as labs:
+
+        async def controlled(number: int, control: Control) -> tuple[Control, History]:
+            at = await labs.get()
+            try:
+                return control, await trial(at, control, number)
+            finally:
+                labs.put_nowait(at)
+
+        history = await trial(lab, None, 0)
+        numbered = enumerate(scenario.controls(parameters), start=1)
+        return history, await _all(controlled(n, control) for n, control in numbered)
+
+
 @contextlib.asynccontextmanager
 async def _labs(lab: Lab, scenario: Scenario) -> AsyncIterator[asyncio.Queue[Lab]]:
     """Where controls run, side by side: their limits are not judged, so they need not be alone.
@@ -90,14 +98,13 @@ async def _labs(lab: Lab, scenario: Scenario) -> AsyncIterator[asyncio.Queue[Lab
     """
     labs: asyncio.Queue[Lab] = asyncio.Queue()
     async with contextlib.AsyncExitStack() as stack:
-        labs.put_nowait(lab)
-        second = await stack.enter_async_context(_like(lab)) if scenario.exclusive else lab
-        labs.put_nowait(second)
+        if scenario.exclusive:
+            places = [lab, await stack.enter_async_context(Lab(seed=lab.seed, time_scale=lab.time_scale))]
+        else:
+            places = [lab] * SIDE_BY_SIDE
+        for place in places:
+            labs.put_nowait(place)
         yield labs
-
-
-def _like(lab: Lab) -> Lab:
-    return Lab(seed=lab.seed, time_scale=lab.time_scale)
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

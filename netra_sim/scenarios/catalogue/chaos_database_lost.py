@@ -12,7 +12,7 @@ from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 25.0  # seconds before scaling
+RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 20.0  # seconds before scaling
 ENOUGH = 8  # operations after a fault, for a recovery to be told
 
 
@@ -22,7 +22,7 @@ class Outage(Parameters):
     users: int = Field(16, ge=2, le=5000, description="simulated users")
     messages: int = Field(8, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(0.8, ge=0, le=600, description="seconds from the start of the load to the first fault")
+    first: float = Field(0.6, ge=0, le=600, description="seconds from the start of the load to the first fault")
     quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
     refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")

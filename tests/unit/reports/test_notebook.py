@@ -75,8 +75,7 @@ def test_text_from_a_run_is_escaped(tmp_path):
     [
         ({"name": "x", "without": ["outbox", "retry_budget"]}, "Without outbox and retry budget"),
         ({"name": "x", "defect": "netra_sim.defects:canary_leaked"}, "With the defect canary leaked"),
-        ({"name": "x", "setting": {"fsync": "off"}}, "With fsync = off"),
-        ({"name": "slow-store"}, "Slow store"),
+        ({"name": "slow-edge", "setting": {"latency on edge": {"latency": 450}}}, "Slow edge"),
     ],
 )
 def test_a_control_is_named_in_words(control, label):
