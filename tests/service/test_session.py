@@ -17,7 +17,7 @@ from tests.service.platform import EVENTS, Platform, serving
 
 MESSAGE, THREAD = "7e0e7e0e-0000-4000-8000-000000000001", "7e0e7e0e-0000-4000-8000-000000000002"
 SAY = Say(0.1, MESSAGE, THREAD, "[data:full] What does it cost?")
-WHO = Persona(account(Rng(7), 1, Profile()), "header", False, False, (), (SAY,))
+WHO = Persona(account(Rng(7), 1, Profile()), "header", False, False, True, (), (SAY,))
 
 
 @pytest.fixture
