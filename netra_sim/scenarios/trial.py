@@ -19,7 +19,7 @@ from netra_sim.scenarios.platform import Platform, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users import tenants
 from netra_sim.users.api import Settings
-from netra_sim.users.auditor import audit, settled
+from netra_sim.users.auditor import audit, open_transactions, settled
 from netra_sim.users.load import arrivals, drive
 from netra_sim.users.persona import Persona, persona
 from netra_sim.users.session import Session
@@ -87,4 +87,4 @@ class Trial:
         await audit(at.database_url, history, {who.account.email: who.account.canary for who in people})
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
         left = await residue(control, f"{self.name}/", killables)
-        history.seen("auditor", "residue", left=left)
+        history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

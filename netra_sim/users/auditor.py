@@ -33,6 +33,10 @@ _CANARIES = """
     SELECT 'events', e.user_id::text, u.email, e.seq::text, e.data::text
     FROM events e JOIN users u ON u.id = e.user_id WHERE e.data::text ~ $1
 """
+_OPEN = """
+    SELECT pid, state, left(query, 80) AS query FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+"""
 _OWNERS = """
     SELECT 'messages' AS source, m.user_id::text, m.id::text AS row, t.user_id::text AS owner
     FROM messages m JOIN threads t ON t.id = m.thread_id WHERE t.user_id <> m.user_id
@@ -110,3 +114,14 @@ async def _foreign(connection: asyncpg.Connection[Any], canaries: Mapping[str, s
     for source, user_id, row, owner in await connection.fetch(_OWNERS):
         rows.append({"table": source, "user_id": user_id, "row": row, "owner": owner})
     return rows
+
+
+async def open_transactions(url: str) -> list[dict[str, Any]]:
+    """Connections of one database that hold a transaction open and do nothing, each as a small fact."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        return [{"what": "open transaction", **row} for row in await connection.fetch(_OPEN)]
+    finally:
+        await connection.close()

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from netra_sim.kernel.history import History, HistoryWriter
-from netra_sim.users.auditor import audit, settled
+from netra_sim.users.auditor import audit, open_transactions, settled
 
 MIGRATIONS = Path(__file__).parents[2] / "netra_sim" / "backend" / "store" / "migrations"
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -143,3 +143,10 @@ async def test_a_history_with_facts_can_be_saved_and_read(postgres: str, store: 
     history = await audited(postgres)
     history.save(tmp_path / "history.jsonl")
     assert History.load(tmp_path / "history.jsonl").records == history.records
+
+
+async def test_a_transaction_left_open_is_found(postgres: str, store: asyncpg.Connection):
+    assert await open_transactions(postgres) == []
+    async with store.transaction():
+        (found,) = await open_transactions(postgres)
+        assert (found["what"], found["state"]) == ("open transaction", "idle in transaction")
