@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -18,4 +19,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    # A job in the background of a script, such as CI's, has ctrl-C ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main())
