@@ -81,7 +81,7 @@ def _run(given: argparse.Namespace) -> int:
     root = project()
     jobs = plan(root, root / "runs", given.only, _values(given))
     code = sweep(jobs, max(1, given.jobs))
-    _report(given)
+    _render(changed=True)
     return code
 
 
@@ -101,14 +101,19 @@ def _values(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(_given: argparse.Namespace) -> int:
+    _render()
+    return 0
+
+
+def _render(*, changed: bool = False) -> None:
+    """Write reports/ from the stored runs."""
     from netra_sim.reports.site import build
     from netra_sim.scenarios import registry
     from netra_sim.scenarios.door import project
 
     root = project()
-    index = build(root / "runs", root / "reports", registry.requirements())
+    index = build(root / "runs", root / "reports", registry.requirements(), changed=changed)
     print(f"report: {Path(index).relative_to(root)}")
-    return 0
 
 
 def _serve(_given: argparse.Namespace) -> int:

@@ -26,17 +26,28 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _OUTCOMES = ("fail", "unknown", "pass")
 
 
-def build(runs: Path, reports: Path, catalogue: Mapping[str, Any]) -> Path:
-    """Write the report of the latest run of every scenario below `runs` into `reports`; answers its first page."""
+def build(runs: Path, reports: Path, catalogue: Mapping[str, Any], *, changed: bool = False) -> Path:
+    """Write the report of the latest run of every scenario below `runs` into `reports`; answers its first page.
+
+    With `changed`, pages that are newer than their run's result are left as they are: drawing takes seconds.
+    """
     found = latest(runs)
     covered = coverage.coverage(catalogue, [run.result.data for run in found if run.result])
     write_whole(reports / "results.json", json.dumps(results(found, covered), indent=1, ensure_ascii=False) + "\n")
     write_whole(reports / "junit.xml", junit(found))
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), max_workers=os.cpu_count()) as pool:  # drawing takes time
-        for run, text in zip(found, pool.map(page, found), strict=True):
-            write_whole(reports / page_name(run.scenario), text)
+    drawn = [run for run in found if not (changed and _stands(run, reports / page_name(run.scenario)))]
+    if drawn:
+        with ProcessPoolExecutor(mp_context=get_context("spawn"), max_workers=os.cpu_count()) as pool:
+            for run, text in zip(drawn, pool.map(page, drawn), strict=True):
+                write_whole(reports / page_name(run.scenario), text)
     write_whole(reports / "index.html", index(found, coverage.rows(catalogue, covered)))
     return reports / "index.html"
+
+
+def _stands(run: Run, file: Path) -> bool:
+    """Whether the page was written after the run that it shows."""
+    result = run.folder / "result.json"
+    return result.exists() and file.exists() and file.stat().st_mtime > result.stat().st_mtime
 
 
 def page_name(scenario: str) -> str:
