@@ -49,7 +49,8 @@ class Footprint:
         found |= {p.pid: p for p in state.belonging(base)}
         listening, files = set[int](), set[Path]()
         for process in found.values():
-            with suppress(psutil.NoSuchProcess):
+            # One that is just ending shows its files to root alone; it is still in `started`.
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 listening |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
                 files |= {Path(m.path) for m in process.memory_maps() if m.path.startswith("/dev/shm/")}
         segments = {s for s in sysv.segments() if s.creator in found}
