@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("list", _list, "scenarios, their parameters, checks and controls")
     run = add("run", _run, "run the notebooks of the scenarios and write the report")
     run.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose name begins so")
+    run.add_argument("--full", action="store_true", help="every parameter set of each scenario, not the usual one")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="a parameter")
     run.add_argument("--seed", help="seed of every random stream")
     run.add_argument("--scale", help="time scale, 1 is real time")
@@ -79,7 +80,7 @@ def _run(given: argparse.Namespace) -> int:
     from netra_sim.scenarios.sweep import plan, sweep
 
     root = project()
-    jobs = plan(root, root / "runs", given.only, _values(given))
+    jobs = plan(root, root / "runs", given.only, _values(given), full=given.full)
     code = sweep(jobs, max(1, given.jobs))
     _render(changed=True)
     return code

@@ -81,8 +81,8 @@ def _folder(spec: Scenario, parameters: Parameters) -> Path:
 
 
 def new_folder(runs: Path, scenario: str, seed: int) -> Path:
-    """`runs/<scenario>/<time>-seed<n>`; the time is UTC to the millisecond, so that names sort by age."""
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    """`runs/<scenario>/<time>-seed<n>`; the time is UTC to the microsecond: names sort by age and differ."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")
     return runs / scenario / f"{stamp}Z-seed{seed}"
 
 

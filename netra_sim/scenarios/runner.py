@@ -43,6 +43,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "hypothesis": scenario.hypothesis,
         "consequence": scenario.consequence,
         "group": scenario.group,
+        "variant": scenario.variant(parameters),
         "verdict": overall(verdicts, convictions),
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -88,7 +88,8 @@ class Control:
 class Scenario:
     """One question about the platform, and everything needed to answer it.
 
-    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home.
+    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `full` holds the
+    parameter sets of a full sweep beside the usual one.
     """
 
     name: str
@@ -105,6 +106,13 @@ class Scenario:
     runbook: tuple[str, ...] = ()
     not_proven: tuple[str, ...] = ()
     exclusive: bool = False
+    full: tuple[Mapping[str, Any], ...] = ()
+
+    def variant(self, parameters: Parameters) -> str:
+        """The parameter set's name: `smoke` for the defaults, else what differs, such as `users=100,seed=8`."""
+        usual = self.parameters()
+        told = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in parameters if v != getattr(usual, k)]
+        return ",".join(told) or "smoke"
 
     @property
     def group(self) -> str:

@@ -34,27 +34,38 @@ class Job:
     scenario: Scenario
     notebook: Path
     parameters: dict[str, Any]
+    variant: str
     folder: Path
 
+    @property
+    def name(self) -> str:
+        """For whoever watches."""
+        return self.scenario.name if self.variant == "smoke" else f"{self.scenario.name} ({self.variant})"
 
-def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any]) -> list[Job]:
+
+def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, full: bool = False) -> list[Job]:
     """The jobs of a sweep; UnknownName or BadValue before anything starts.
 
     `only` keeps scenarios whose name begins with one of the words; a parameter must be known to every kept scenario.
+    With `full`, every parameter set of a scenario is run, not the usual one alone.
     """
     known = registry.scenarios()
     for word in only:
         if not any(name.startswith(word) for name in known):
             raise UnknownName(what="scenario", name=word, known=", ".join(known))
     kept = [s for name, s in known.items() if not only or name.startswith(tuple(only))]
-    return [_job(root, runs, scenario, given) for scenario in kept]
+    return [
+        _job(root, runs, scenario, {**chosen, **given})
+        for scenario in kept
+        for chosen in ({}, *(scenario.full if full else ()))
+    ]
 
 
 def _job(root: Path, runs: Path, scenario: Scenario, given: dict[str, Any]) -> Job:
     checked = scenario.parameters.checked(given)
     notebook = root / "notebooks" / f"{scenario.name}.ipynb"
     values = {name: getattr(checked, name) for name in given}
-    return Job(scenario, notebook, values, new_folder(runs, scenario.name, checked.seed))
+    return Job(scenario, notebook, values, scenario.variant(checked), new_folder(runs, scenario.name, checked.seed))
 
 
 def sweep(jobs: Sequence[Job], at_once: int = 1) -> int:
@@ -102,7 +113,7 @@ class Running:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, process_group=0
         )
-        print(f"{job.scenario.name}: started", flush=True)
+        print(f"{job.name}: started", flush=True)
         return Running(job, process, log, time.monotonic())
 
     def tell(self) -> None:
@@ -114,7 +125,7 @@ class Running:
         for line in lines[self.told :]:
             event = json.loads(line)
             seconds = time.monotonic() - self.began
-            print(f"{event['scenario']}: {event['trial']}: {event['phase']}  ({seconds:.1f} s)", flush=True)
+            print(f"{self.job.name}: {event['trial']}: {event['phase']}  ({seconds:.1f} s)", flush=True)
         self.told = len(lines)
 
     def end(self) -> Running:
@@ -131,7 +142,7 @@ class Running:
     def conclude(self) -> Running:
         """Print the verdict."""
         self.log.close()
-        print(f"{self.job.scenario.name}: {self.verdict()}  ({time.monotonic() - self.began:.1f} s)", flush=True)
+        print(f"{self.job.name}: {self.verdict()}  ({time.monotonic() - self.began:.1f} s)", flush=True)
         if self.verdict() == "aborted":
             text = (self.job.folder / "papermill.log").read_text(errors="replace").strip()
             print(text[-2000:] or f"See {self.job.folder}", file=sys.stderr)

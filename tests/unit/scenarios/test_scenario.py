@@ -39,6 +39,10 @@ class TestEveryScenario:
         for check in scenario.checks(scenario.parameters()):
             assert set(check.proves) <= lines(), check.name
 
+    def test_its_further_parameter_sets_are_sound_and_differ_from_the_usual_one(self, scenario):
+        named = [scenario.variant(scenario.parameters.checked(dict(chosen))) for chosen in scenario.full]
+        assert len({"smoke", *named}) == len(scenario.full) + 1
+
     def test_it_tells_what_to_do_and_what_it_does_not_prove(self, scenario):
         assert scenario.runbook and scenario.not_proven and scenario.question.endswith("?")
 
@@ -75,3 +79,9 @@ def test_an_unknown_scenario_is_answered_with_the_known_ones():
 def test_the_catalogue_of_requirements_has_rows_with_unique_ids():
     ids = [row["id"] for row in registry.requirements()["row"]]
     assert len(ids) == len(set(ids)) > 70
+
+
+def test_a_parameter_set_is_named_by_what_differs_from_the_usual_one():
+    scenario = registry.find("golden/chat")
+    assert scenario.variant(scenario.parameters()) == "smoke"
+    assert scenario.variant(scenario.parameters(users=9, time_scale=0.5)) == "users=9,time_scale=0.5"
