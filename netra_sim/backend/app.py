@@ -32,7 +32,6 @@ from netra_sim.backend.reliability.policy import TABLE, Policy, Unavailable
 from netra_sim.backend.store import database as postgres
 from netra_sim.backend.store import redis
 from netra_sim.backend.store.database import Database
-from netra_sim.backend.store.redis import RedisStore
 from netra_sim.backend.telemetry.health import Health
 from netra_sim.kernel.clock import Clock, SystemClock
 from netra_sim.kernel.rng import Rng
@@ -49,7 +48,7 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
     policies = _policies(settings, clock, health)
     connect_timeout = 60.0 if "timeout" in settings.without else settings.scaled(TABLE["postgres"].timeout)
     database = parts.database(settings.postgres_url, settings.pool_size, policies["postgres"], connect_timeout)
-    store = RedisStore(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
+    store = parts.redis(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
     model = llm.Model(settings, policies["llm"], policies["llm_fallback"])
     async with contextlib.AsyncExitStack() as stack:
         await database.open()

@@ -16,6 +16,7 @@ from netra_sim.backend.chat.journal import Journal
 from netra_sim.backend.chat.socket import Socket
 from netra_sim.backend.identity.tokens import Tokens
 from netra_sim.backend.store.database import Database
+from netra_sim.backend.store.redis import RedisStore
 from netra_sim.kernel.errors import BadValue
 
 
@@ -24,6 +25,7 @@ class Parts:
     """Each part with the one that production uses."""
 
     database: type[Database] = Database
+    redis: type[RedisStore] = RedisStore
     tokens: type[Tokens] = Tokens
     credentials: Credentials = credentials
     welcome: Welcome = welcome

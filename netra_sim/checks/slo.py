@@ -31,10 +31,13 @@ def success_rate(
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """At least this share (0 to 1) of all invoked ops succeeded; an unknown outcome is no success."""
+    """At least this share (0 to 1) of all invoked ops succeeded; an unknown outcome is no success.
+
+    What its user gave up by himself (`abandoned`) is not judged.
+    """
 
     def judge(history: History) -> Finding:
-        ops = named(history, f)
+        ops = [op for op in named(history, f) if not op.result.get("abandoned")]
         if not ops:
             return unknown(f"No {nouns(f)} were made.")
         bad = [op_facts(history, op) for op in ops if op.outcome != "ok"]
@@ -51,12 +54,13 @@ def success_rate(
 def within_limit(
     f: str | tuple[str, ...],
     limit: float,
+    q: float = 0.99,
     *,
     name: str = "within_limit",
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """No op took longer than `limit` seconds; from 1,000 samples on, their p99 did not.
+    """No op took longer than `limit` seconds; from 1,000 samples on, their quantile `q` did not.
 
     Ops that never completed are over. Quick failures are no samples: failing fast must not look like being fast.
     """
@@ -64,17 +68,44 @@ def within_limit(
     def judge(history: History) -> Finding:
         ops = named(history, f)
         samples = [op for op in ops if op.outcome == "ok" or _took(op) > limit]
+        samples = [op for op in samples if not op.result.get("abandoned")]
         if not samples:
             return unknown(f"None of {len(ops):,} {nouns(f)} succeeded, so there is no time to judge.")
         over = [op_facts(history, op) for op in samples if _took(op) > limit]
         times = sorted(map(_took, samples))
-        held = quantile(times, 0.99) <= limit if len(times) >= ENOUGH else not over
+        held = quantile(times, q) <= limit if len(times) >= ENOUGH else not over
         told = f"{len(over):,} of {len(times):,} {nouns(f)} took longer than {seconds(limit)}; {_times(times)}"
         told += f"; {first_at(over)}" if over else ""
         return Finding("pass" if held else "fail", f"{told}.", notable(over, _length))
 
-    expected = f"No {nouns(f)} over {seconds(limit)}; from {ENOUGH:,} samples on, a p99 of at most {seconds(limit)}."
+    what = f"a p{q * 100:g} of at most {seconds(limit)}"
+    expected = f"No {nouns(f)} over {seconds(limit)}; from {ENOUGH:,} samples on, {what}."
     return Check(name, expected, proves, judge, controls)
+
+
+def average_within(
+    f: str | tuple[str, ...],
+    limit: float,
+    *,
+    name: str = "average_within_limit",
+    proves: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
+) -> Check:
+    """The mean duration of the ops that succeeded is at most `limit` seconds; one that never ended makes it fail."""
+
+    def judge(history: History) -> Finding:
+        ops = [op for op in named(history, f) if not op.result.get("abandoned")]
+        samples = [op for op in ops if op.outcome == "ok" or op.end is None]
+        if not samples:
+            return unknown(f"None of {len(ops):,} {nouns(f)} succeeded, so there is no time to judge.")
+        mean = sum(map(_took, samples)) / len(samples)
+        told = f"{_figure(mean).capitalize()} on average over {counted(len(samples), 'sample')}."
+        if mean <= limit:
+            return Finding("pass", told)
+        over = [op_facts(history, op) for op in samples if _took(op) > limit]
+        return Finding("fail", told, notable(over, _length))
+
+    return Check(name, f"{nouns(f)} take at most {seconds(limit)} on average.".capitalize(), proves, judge, controls)
 
 
 def load_applied(

@@ -17,7 +17,12 @@ from netra_sim.defects.sockets import (
     token_not_checked,
     welcome_without_limits,
 )
-from netra_sim.defects.storage import acknowledged_before_commit, connections_leaked, dead_connections_kept
+from netra_sim.defects.storage import (
+    acknowledged_before_commit,
+    connections_leaked,
+    dead_connections_kept,
+    stream_not_kept,
+)
 
 __all__ = [
     "acknowledged_before_commit",
@@ -29,6 +34,7 @@ __all__ = [
     "event_forgotten",
     "event_sent_twice",
     "steps_in_sequence",
+    "stream_not_kept",
     "subprotocol_ignored",
     "token_not_checked",
     "transition_skipped",

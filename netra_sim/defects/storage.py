@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from netra_sim.backend.chat.messages import Order
 from netra_sim.backend.parts import Parts
 from netra_sim.backend.reliability.policy import Unavailable
 from netra_sim.backend.store.database import Connection, Database
+from netra_sim.backend.store.redis import RedisStore
 
 log = logging.getLogger("netra.defects")
 
@@ -43,6 +44,22 @@ def acknowledged_before_commit(parts: Parts) -> Parts:
                 log.warning("an acknowledged message is lost", extra={"cause": error.cause})
 
     return replace(parts, inbox=Hasty)
+
+
+def stream_not_kept(parts: Parts) -> Parts:
+    """Events go out to all workers, but the user's replay stream in Redis is not written."""
+
+    class Forgetful(RedisStore):
+        async def publish(self, user_id: str, frames: Sequence[tuple[int, bytes]]) -> bool:
+            async def call() -> bool:
+                for seq, frame in frames:
+                    told = b"%s %d %s" % (user_id.encode(), seq, frame)
+                    await self._client.publish(self._prefix + "events", told)
+                return True
+
+            return bool(await self._try(call))
+
+    return replace(parts, redis=Forgetful)
 
 
 def dead_connections_kept(parts: Parts) -> Parts:

@@ -7,6 +7,7 @@ After Jepsen's histories (https://github.com/jepsen-io/jepsen): a timeout after 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import time
@@ -97,6 +98,17 @@ class HistoryWriter:
     def complete(self, op: int, actor: str, f: str, outcome: Outcome, **result: Any) -> None:
         """Record how the operation `op` ended."""
         self._put(Record(self.clock.now_ns(), op, actor, f, outcome, result))
+
+    @contextlib.contextmanager
+    def op(self, actor: str, f: str, **value: Any) -> Iterator[None]:
+        """Record what is done within as one operation: ok, or fail when it raises."""
+        id_ = self.invoke(actor, f, **value)
+        try:
+            yield
+        except BaseException as error:
+            self.complete(id_, actor, f, "fail", code=type(error).__name__)
+            raise
+        self.complete(id_, actor, f, "ok")
 
     def seen(self, actor: str, f: str, **value: Any) -> None:
         """Record an observation: a frame that arrived, a row that was read, a mark of the run."""

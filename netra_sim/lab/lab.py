@@ -6,12 +6,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from netra_sim.kernel.errors import BadValue, PortTaken
+from netra_sim.kernel.history import HistoryWriter
 from netra_sim.lab import ports, postgres, redis, state, stores
 from netra_sim.lab.programs import postgres_programs, redis_program
 from netra_sim.lab.server import PORT, Child, Server
@@ -91,15 +93,18 @@ class Lab:
         """Stores and servers, without the workers."""
         return (self.postgres, self.redis, *self._servers.values())
 
-    async def start(self) -> None:
-        """Check everything, sweep what dead labs left, start all side by side; on an error nothing is left."""
+    async def start(self, history: HistoryWriter | None = None) -> None:
+        """Check everything, sweep what dead labs left, start all side by side; on an error nothing is left.
+
+        In `history`, if there is one, each service's start is an operation of the actor `lab`.
+        """
         self._check_ports()
         await _together(s.start() for s in self.services if not s.owned)
         state.sweep(self._settings.data_dir)
         try:
             self._place.create()
             self._warden = self._start_warden()
-            await _together(s.start() for s in self.services if s.owned)
+            await _together(_recorded(s, history) for s in self.services if s.owned)
         except BaseException:
             await asyncio.shield(self.stop())
             raise
@@ -212,6 +217,11 @@ class Lab:
             await asyncio.wait([self._template])
         if not self.postgres.owned:
             await self.drop_database(self._template_name)
+
+
+async def _recorded(service: Service, history: HistoryWriter | None) -> None:
+    with nullcontext() if history is None else history.op("lab", "start", what=service.name):
+        await service.start()
 
 
 async def _together(actions: Iterable[Coroutine[Any, Any, Any]]) -> None:

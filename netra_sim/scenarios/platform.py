@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +12,7 @@ from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.server import Server
 
+Started = Callable[[str], contextlib.AbstractContextManager[None]]
 WORKERS = 2
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
 
@@ -26,11 +27,16 @@ class Platform:
 
 @contextlib.asynccontextmanager
 async def platform(
-    lab: Lab, control: FaultControl, name: str, seed: int, *, without: Collection[str] = (), defect: str = ""
-) -> AsyncIterator[Platform]:
-    """Start it and, at the end, stop its workers and remove its edges, its database and its keys."""
+    lab: Lab, control: FaultControl, name: str, seed: int, *, without: Collection[str] = (), defect: str = "",
+    started: Started = lambda _: contextlib.nullcontext(),
+) -> AsyncIterator[Platform]:  # fmt: skip
+    """Start it and, at the end, stop its workers and remove its edges, its database and its keys.
+
+    Within `started("database")` and `started("workers")` these two are made.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        database = await lab.create_database(name)
+        with started("database"):
+            database = await lab.create_database(name)
         stack.push_async_callback(lab.drop_namespace, name, f"{name}:")
         direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
         proxied = {}
@@ -48,7 +54,8 @@ async def platform(
             "NETRA_PARTS": f"netra_sim.defects:{defect}" if defect else "",
         }
         names = [f"{name}-worker-{n}" for n in range(1, WORKERS + 1)]
-        workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
+        with started("workers"):
+            workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
         entrance = await _edge(stack, control, f"{name}/edge", upstream)

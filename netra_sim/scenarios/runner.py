@@ -60,7 +60,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
         "command": provenance.command(scenario, parameters),
         "runbook": list(scenario.runbook),
         "not_proven": list(scenario.not_proven),
-        "logs": lab.logs(),
+        "logs": {} if scenario.cold else lab.logs(),
         "error": None,
     }
     return Result(result, folder).save()
@@ -70,12 +70,14 @@ async def _trials(
     lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell
 ) -> tuple[History, list[tuple[Control, History]]]:
     """The history of the protected trial, which has the machine for itself, and that of each control."""
+    fewer = parameters.model_copy(update={"users": min(parameters.users, scenario.control_users)})
     stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
 
     async def trial(at: Lab, control: Control | None, number: int) -> History:
-        label = control.name if control else "protected"
+        label, given = (control.name, fewer) if control else ("protected", parameters)
         name = f"{stem}_{number}"
-        return await Trial(at, scenario, parameters, control, name, folder, lambda phase: tell(label, phase)).run()
+        at = Lab(seed=lab.seed, time_scale=lab.time_scale) if scenario.cold else at
+        return await Trial(at, scenario, given, control, name, folder, lambda phase: tell(label, phase)).run()
 
     async with _labs(lab, scenario) as labs:
 
@@ -146,6 +148,7 @@ def _control(control: Control, checks: Sequence[Check], history: History) -> dic
     failed = [v.check for v in verdicts if v.outcome == "fail"]
     return {
         **control.describe(),
+        "users": len({op.actor for op in history.ops("login", "signup")}),
         "expected": list(control.fails),
         "failed": failed,
         "verdict": worst(v.outcome for v in verdicts),

@@ -89,7 +89,8 @@ class Scenario:
     """One question about the platform, and everything needed to answer it.
 
     `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `full` holds the
-    parameter sets of a full sweep beside the usual one.
+    parameter sets of a full sweep beside the usual one. A `cold` one begins with nothing running. Controls run with
+    the first `control_users` users at most: what breaks with few breaks with many.
     """
 
     name: str
@@ -106,6 +107,8 @@ class Scenario:
     runbook: tuple[str, ...] = ()
     not_proven: tuple[str, ...] = ()
     exclusive: bool = False
+    cold: bool = False
+    control_users: int = 5000
     full: tuple[Mapping[str, Any], ...] = ()
 
     def variant(self, parameters: Parameters) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from netra_sim.scenarios.platform import Platform, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users import tenants
 from netra_sim.users.api import Settings
-from netra_sim.users.auditor import audit, open_transactions, settled
+from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
 from netra_sim.users.load import arrivals, drive
 from netra_sim.users.persona import Persona, persona
 from netra_sim.users.session import Session
@@ -50,7 +50,11 @@ class Trial:
         with (self.folder / f"{label}.jsonl").open("w") as sink:
             history = HistoryWriter(sink=sink)
             self.tell("starting")
-            async with FaultControl(self.lab.proxy.url) as control, self._platform(control) as at:
+            async with (
+                self._up(history),
+                FaultControl(self.lab.proxy.url) as control,
+                self._platform(control, history) as at,
+            ):
                 known = [who.account for who in people if not who.signs_up]
                 await tenants.seed(at.database_url, rng, known)
                 self.tell("load")
@@ -61,10 +65,28 @@ class Trial:
                 await self._audit(at, control, history, people)
             return history.freeze()
 
-    def _platform(self, control: FaultControl) -> contextlib.AbstractAsyncContextManager[Platform]:
+    @contextlib.asynccontextmanager
+    async def _up(self, history: HistoryWriter) -> AsyncIterator[None]:
+        """The lab, which a cold trial starts and stops itself."""
+        if not self.scenario.cold:
+            yield
+            return
+        await self.lab.start(history)
+        try:
+            yield
+        finally:
+            await self.lab.stop()
+
+    def _platform(
+        self, control: FaultControl, history: HistoryWriter
+    ) -> contextlib.AbstractAsyncContextManager[Platform]:
+        def started(what: str) -> contextlib.AbstractContextManager[None]:
+            return history.op("lab", "start", what=what) if self.scenario.cold else contextlib.nullcontext()
+
         c = self.control
         without, defect = (c.without, c.defect) if c else ((), "")
-        return platform(self.lab, control, self.name, self.parameters.seed, without=without, defect=defect)
+        seed = self.parameters.seed
+        return platform(self.lab, control, self.name, seed, without=without, defect=defect, started=started)
 
     async def _strike(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
         """Load and faults side by side; the faults end with the load at the latest."""
@@ -85,6 +107,7 @@ class Trial:
 
     async def _audit(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
         await audit(at.database_url, history, {who.account.email: who.account.canary for who in people})
+        await audit_streams(self.lab.redis.url, f"{self.name}:", history)
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
         left = await residue(control, f"{self.name}/", killables)
         history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

@@ -84,6 +84,22 @@ async def audit(url: str, history: HistoryWriter, canaries: Mapping[str, str]) -
         await connection.close()
 
 
+async def audit_streams(url: str, prefix: str, history: HistoryWriter) -> None:
+    """Record how far each user's stream reaches in Redis, read past the proxies."""
+    import redis.asyncio
+
+    start = f"{prefix}stream:"
+    async with redis.asyncio.Redis.from_url(url) as client:
+        names = [name.decode() async for name in client.scan_iter(match=f"{start}*", count=500)]
+        newest: list[Any] = [await client.xrevrange(name, count=1) for name in names]
+    rows = [
+        {"user_id": name.removeprefix(start), "last_seq": int(found[0][0].split(b"-")[0])}
+        for name, found in zip(names, newest, strict=True)
+        if found
+    ]
+    history.seen(ACTOR, "streams", rows=rows)
+
+
 async def _transitions(connection: asyncpg.Connection[Any], history: HistoryWriter) -> None:
     chains: dict[str, list[list[str]]] = {}
     for run_id, before, after in await connection.fetch(_TRANSITIONS):

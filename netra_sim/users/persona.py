@@ -72,6 +72,9 @@ class Profile:
     probe: float = 0.1
     logout: float = 0.2
     waits: bool = True  # for an answer, before thinking of the next question
+    burst: float = 0.0  # chance that the next question follows at once
+    abandon: float = 0.0  # chance that a user leaves for good before an answer
+    abandon_within_s: float = 2.0
 
     def __post_init__(self) -> None:
         """BadValue names the first field that is wrong."""
@@ -82,20 +85,26 @@ class Profile:
             raise BadValue(field="longest", value=self.longest, allowed=f"100 to {LONGEST:,} characters")
         if self.threads < 1:
             raise BadValue(field="threads", value=self.threads, allowed="1 or more")
-        for name in ("subprotocol", "drop", "history", "signup", "probe", "logout"):
+        for name in ("subprotocol", "drop", "history", "signup", "probe", "logout", "burst", "abandon"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadValue(field=name, value=getattr(self, name), allowed="a chance from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Send a message after thinking; `drop_after_s` seconds later the connection breaks, unless None."""
+    """Send a message after thinking; `drop_after_s` seconds later the connection breaks, unless None.
+
+    After one of a `burst` the next follows at once. `abandon_after_s` seconds after it was accepted, if that is not
+    None, the user leaves.
+    """
 
     think_s: float
     message_id: str
     thread_id: str
     text: str
     drop_after_s: float | None = None
+    burst: bool = False
+    abandon_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,8 @@ def _intents(own: Rng, who: Account, profile: Profile) -> tuple[Intent, ...]:
         stream = own.stream("message", number)
         said = _say(stream, who, profile, stream.choice(threads))
         intents.append(said)
+        if said.abandon_after_s is not None:
+            break
         if stream.random() < profile.history:
             intents.append(ReadHistory(_think(stream, profile.think_s / 2), said.thread_id))
     return tuple(intents)
@@ -174,7 +185,9 @@ def _intents(own: Rng, who: Account, profile: Profile) -> tuple[Intent, ...]:
 
 def _say(stream: Random, who: Account, profile: Profile, thread_id: str) -> Say:
     drop = stream.uniform(0, profile.drop_within_s) if stream.random() < profile.drop else None
-    return Say(_think(stream, profile.think_s), _uuid(stream), thread_id, question(stream, who, profile.longest), drop)
+    think, id_, text = _think(stream, profile.think_s), _uuid(stream), question(stream, who, profile.longest)
+    leaves = stream.uniform(0, profile.abandon_within_s) if stream.random() < profile.abandon else None
+    return Say(think, id_, thread_id, text, drop, stream.random() < profile.burst, leaves)
 
 
 def question(stream: Random, who: Account, longest: int) -> str:

@@ -33,6 +33,10 @@ class Reply:
     retry_after_s: float | None = None
 
 
+class _Left(Exception):
+    """The user did not wait for the answer."""
+
+
 class Session:
     """A user's session; everything is opened in `run`, so that thousands can be planned at no cost."""
 
@@ -105,14 +109,16 @@ class Session:
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as chats:
+            hurried = False
             for intent in self._who.intents:
-                await self._clock.sleep(intent.think_s * self._settings.time_scale)
+                await self._clock.sleep(0 if hurried else intent.think_s * self._settings.time_scale)
                 await self._do(intent, chats)
+                hurried = isinstance(intent, Say) and intent.burst
 
     async def _do(self, intent: Intent, chats: asyncio.TaskGroup) -> None:
         if isinstance(intent, Say):
             chat = chats.create_task(self._chat(intent))
-            if self._who.waits:
+            if self._who.waits and not intent.burst:
                 await chat
         elif intent.thread_id in self._threads:
             await self._api.read_thread(intent.thread_id)
@@ -127,7 +133,10 @@ class Session:
         try:
             async with asyncio.timeout(self._settings.patience * self._settings.chat_deadline_s):
                 reply = await self._send(said)
-                end = await self._end_of(reply.run_id) if reply.run_id else None
+                end = await self._answer(said, reply.run_id) if reply.run_id else None
+        except _Left:
+            chat.unknown("abandoned", "the user left before the answer", abandoned=True)
+            return
         except TimeoutError:
             chat.unknown("timeout", "the run did not end")
             return
@@ -140,6 +149,16 @@ class Session:
             chat.fail(reply.code, reply.message)
         else:
             chat.unknown(reply.code, reply.message)
+
+    async def _answer(self, said: Say, run_id: str) -> wire.Frame:
+        """The end of a run; _Left when the user goes before it."""
+        if said.abandon_after_s is None:
+            return await self._end_of(run_id)
+        try:
+            async with asyncio.timeout(said.abandon_after_s * self._settings.time_scale):
+                return await self._end_of(run_id)
+        except TimeoutError as error:
+            raise _Left from error
 
     async def _send(self, said: Say) -> Reply:
         """Send until the server answers; a refusal that names a time is tried again then, under the same message_id."""

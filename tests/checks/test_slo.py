@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_sim.checks.slo import load_applied, quantile, success_rate, within_limit
+from netra_sim.checks.slo import average_within, load_applied, quantile, success_rate, within_limit
 from tests.checks.story import Story, about, cannot_tell, convicts, good, passes, told, twice, without
 
 
@@ -98,3 +98,27 @@ def test_the_quantile_is_the_smallest_sample_that_enough_do_not_exceed(samples, 
     value = quantile(ordered, q)
     assert sum(each <= value for each in ordered) >= q * len(ordered) - 1e-9
     assert sum(each < value for each in ordered) < math.ceil(q * len(ordered))
+
+
+def test_a_quantile_of_its_own_may_be_judged():
+    slow = Story()
+    for n in range(1000):
+        slow.op("user-1", "chat", took=9.0 if n < 50 else 0.2)
+    passes(within_limit("chat", 3.0, 0.95), slow.end())
+    convicts(within_limit("chat", 3.0), slow.end(), "p99 9 s")
+
+
+def test_the_average_is_that_of_the_ops_that_succeeded():
+    story = Story().op("user-1", "chat", took=1.0).op("user-2", "chat", took=3.0)
+    story.op("user-3", "chat", "fail", took=9.0)
+    assert "2 s on average over 2 samples" in passes(average_within("chat", 2.0), story.end()).observed
+    convicts(average_within("chat", 1.9), story.end(), "2 s on average")
+    convicts(average_within("chat", 5.0), story.open_op("user-4", "chat").end(), "Never on average")
+    cannot_tell(average_within("chat", 5.0), Story().op("user-1", "chat", "fail").end(), "None of 1 chats")
+
+
+def test_what_a_user_gave_up_by_himself_is_not_judged():
+    story = Story().op("user-1", "chat").op("user-2", "chat", "unknown", took=9, told={"abandoned": True})
+    passes(success_rate("chat", 1.0), story.end())
+    passes(within_limit("chat", 1.0), story.end())
+    passes(average_within("chat", 1.0), story.end())

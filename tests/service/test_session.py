@@ -239,3 +239,18 @@ async def test_a_cancelled_session_ends_in_order(platform: Platform):
     assert all(op.end is not None for op in writer.freeze().ops())
     left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
     assert not [name for name in left if name.startswith(("Session", "Line", "Connection."))]
+
+
+async def test_who_leaves_before_the_answer_has_abandoned_the_chat_and_nothing_else(platform: Platform):
+    platform.drop_after = []
+    leaving = replace(WHO, intents=(replace(SAY, abandon_after_s=0.0),))
+    chat = only(await live(platform, leaving), "chat")
+    assert (chat.outcome, chat.result["abandoned"]) == ("unknown", True)
+
+
+async def test_after_a_burst_the_next_question_does_not_wait_for_the_answer(platform: Platform):
+    other = replace(SAY, message_id="7e0e7e0e-0000-4000-8000-000000000003", think_s=100.0)
+    history = await live(platform, replace(WHO, intents=(replace(SAY, burst=True), other)))
+    first, second = history.ops("chat")
+    assert (first.outcome, second.outcome) == ("ok", "ok")
+    assert second.start < (first.end or 0)

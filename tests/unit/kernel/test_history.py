@@ -119,3 +119,14 @@ def test_an_empty_history_has_views(tmp_path: Path):
     (tmp_path / "empty").write_text("")
     history = History.load(tmp_path / "empty")
     assert (history.start, history.end, history.ops(), history.faults()) == (0, 0, [], [])
+
+
+async def test_what_is_done_within_an_op_is_its_duration_and_an_error_its_failure(clock: ManualClock):
+    writer = HistoryWriter(clock)
+    with writer.op("lab", "start", what="redis"):
+        await clock.advance(0.5)
+    with pytest.raises(KeyError), writer.op("lab", "start", what="llm"):
+        raise KeyError
+    good, bad = writer.freeze().ops("start")
+    assert (good.outcome, good.seconds, good.value) == ("ok", 0.5, {"what": "redis"})
+    assert (bad.outcome, bad.result) == ("fail", {"code": "KeyError"})

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -93,3 +94,15 @@ def test_a_wrong_profile_is_refused_by_the_name_of_its_field(field: str, value: 
     with pytest.raises(BadValue) as refused:
         Profile(**{field: value})  # type: ignore[arg-type]
     assert refused.value.facts["field"] == field
+
+
+def test_some_ask_in_bursts_and_some_leave_before_their_last_answer():
+    hasty = Profile(messages=(3, 5), burst=0.3, abandon=0.2, abandon_within_s=1.5)
+    plans = [[i for i in persona(Rng(7), n, hasty).intents if isinstance(i, Say)] for n in range(1, 201)]
+    assert 0.2 < sum(said.burst for plan in plans for said in plan) / sum(map(len, plans)) < 0.4
+    left = [plan for plan in plans if any(said.abandon_after_s is not None for said in plan)]
+    assert 40 < len(left) < 160
+    assert all(0 <= (plan[-1].abandon_after_s or 0) <= 1.5 for plan in left)
+    assert all(said.abandon_after_s is None for plan in left for said in plan[:-1])
+    calm = [replace(said, burst=False) for said in says(Profile(messages=(3, 5), burst=0.3))]
+    assert calm == says(Profile(messages=(3, 5))), "the other draws stay as they are"
