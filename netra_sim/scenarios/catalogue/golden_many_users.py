@@ -1,0 +1,119 @@
+"""golden/many-users: a hundred users at once, with small faults among them; how long do answers take?"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from netra_sim.checks import events, isolation, residue, slo
+from netra_sim.checks.delivery import exactly_once_in_order
+from netra_sim.checks.verdict import Check
+from netra_sim.faults.plan import Step
+from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.users.persona import Profile
+
+# Seconds before scaling, and shares (reference, section 8).
+AVERAGE, P95, P99, CONNECT, RUN, READ, WRITE = 5.0, 10.0, 15.0, 3.0, 30.0, 2.0, 5.0
+SUCCESS = 0.95
+
+
+class Crowd(Parameters):
+    """Users come within the window, think, ask, burst, lose the connection, and some leave before the answer."""
+
+    users: int = Field(100, ge=2, le=5000, description="simulated users")
+    messages: int = Field(3, ge=1, le=100, description="messages of each user at most")
+    window: float = Field(3.0, ge=0, le=600, description="seconds in which the users arrive")
+    think: float = Field(
+        4.0, ge=0.1, le=600, description="median seconds of thinking between questions, before scaling"
+    )
+    faults: bool = Field(True, description="whether small faults strike meanwhile")
+    time_scale: float = Field(0.5, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
+
+
+def _profile(p: Crowd) -> Profile:
+    least = (p.messages + 1) // 2
+    return Profile(
+        messages=(least, p.messages), think_s=p.think, threads=2, drop=0.05, history=0.3, signup=0.02, probe=0.02,
+        logout=0.3, burst=0.15, abandon=0.03,
+    )  # fmt: skip
+
+
+def _plan(p: Crowd) -> tuple[Step, ...]:
+    """From the end of the arrivals on, one after the other: a slow store, connections reset, the cache away."""
+    if not p.faults:
+        return ()
+    first = p.window + p.scaled(2.0)
+    return (
+        Step("latency", "postgres", first, p.scaled(1.0), {"latency": 10, "jitter": 5}),
+        Step("reset_peer", "edge", first + p.scaled(2.0), p.scaled(0.5), {"timeout": 0}, toxicity=0.2),
+        Step("down", "redis", first + p.scaled(4.0), p.scaled(1.0), {}),
+    )
+
+
+def _checks(p: Crowd) -> tuple[Check, ...]:
+    chat = "chat"
+    return (
+        slo.load_applied(),
+        slo.success_rate(chat, SUCCESS, proves=("GP-USERS.1", "GP-PERF.3")),
+        exactly_once_in_order(proves=("GP-PERF.3",)),
+        isolation.isolated(proves=("GP-USERS.3",)),
+        slo.average_within(chat, p.scaled(AVERAGE), proves=("GP-PERF.1",)),
+        slo.within_limit(chat, p.scaled(P95), 0.95, name="p95_within_limit", proves=("GP-PERF.1",)),
+        slo.within_limit(chat, p.scaled(P99), 0.99, name="p99_within_limit", proves=("GP-PERF.1",)),
+        slo.within_limit("connect", p.scaled(CONNECT), name="connect_within_limit", proves=("GP-PERF.2",)),
+        slo.within_limit(chat, p.scaled(RUN), name="run_within_limit", proves=("GP-PERF.2",)),
+        slo.within_limit("history", p.scaled(READ), name="read_within_limit", proves=("GP-PERF.2",)),
+        slo.within_limit("send", p.scaled(WRITE), name="write_within_limit", proves=("GP-PERF.2",)),
+        events.legal_events(proves=()),
+        residue.no_residue(),
+    )
+
+
+def _controls(p: Crowd) -> tuple[Control, ...]:
+    def slow(edge: str, seconds: float, at: float = 0.0) -> tuple[Step, ...]:
+        return (Step("latency", edge, at, None, {"latency": round(p.scaled(seconds) * 1000)}),)
+
+    return (
+        Control("slow-model", "The model takes its time over every word: answers come late.",
+                ("average_within_limit", "p95_within_limit", "p99_within_limit", "run_within_limit"),
+                steps=slow("llm", 0.75 * RUN / 4)),
+        Control("slow-edge", "The way to the platform is slow: connecting and sending take longer than they may.",
+                ("connect_within_limit", "write_within_limit"), steps=slow("edge", 1.1 * WRITE)),
+        Control("slow-database", "Every statement waits: reads take longer than they may.",
+                ("read_within_limit",), steps=slow("postgres", 0.9 * READ, p.window)),
+        Control("model-away", "The language model refuses every call: nobody gets a full answer.",
+                ("success_rate",), steps=(Step("down", "llm", 0.3, None),)),
+        Control("event-dropped", "Events vanish on the way: the users' views have holes.",
+                ("exactly_once_in_order",), defect="event_dropped"),
+        Control("canary-leaked", "A tool reads every tenant's data: users see each other's projects.",
+                ("isolated",), defect="canary_leaked"),
+    )  # fmt: skip
+
+
+SCENARIO = Scenario(
+    name="golden/many-users",
+    title="A hundred users at once",
+    question="When a hundred users think, ask, burst and leave at the same time, does each get his answer in time?",
+    hypothesis=(
+        "At least 95 % of all questions are answered, within the limits on average and at the tail, while small faults "
+        "strike; and nobody ever sees anything of another."
+    ),
+    consequence="A busy hour, with its small failures, feels like any other hour.",
+    parameters=Crowd,
+    profile=_profile,
+    plan=_plan,
+    checks=_checks,
+    controls=_controls,
+    runbook=(
+        "Compare users online with the time to answer (the report's figure): where the medians begin to climb, a "
+        "resource is full.",
+        "See which: CPU of the workers (add workers), connections in use (the pool's size), the model's own latency.",
+        "Answers late but connects quick: the model or the tools; both late: the workers.",
+    ),
+    not_proven=(
+        "More machines than one: users, platform and stores share the two cores of this one.",
+        "A database read is judged by the request that contains it, a write by the acknowledgement that follows it.",
+    ),
+    lasts=lambda p: p.window + p.messages * p.scaled(3 * p.think + 15.0),
+    control_users=12,
+    full=({"messages": 20}, {"users": 1000, "messages": 2, "window": 30.0, "think": 30.0}),
+)
