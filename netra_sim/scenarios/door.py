@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import os
@@ -45,6 +46,7 @@ class Lab:
     async def _run(self, spec: Scenario, parameters: Parameters) -> Result:
         folder = _folder(spec, parameters)
         folder.mkdir(parents=True, exist_ok=True)
+        await _turn()
         asked = {
             "scenario": spec.name,
             "parameters": parameters.model_dump(mode="json"),
@@ -78,6 +80,12 @@ def _folder(spec: Scenario, parameters: Parameters) -> Path:
     if named := os.environ.get("NETRA_RUN_FOLDER"):
         return Path(named)
     return new_folder(project() / "runs", spec.name, parameters.seed)
+
+
+async def _turn() -> None:
+    """Wait for this run's turn to be measured, where a sweep gives turns: until then the lab is up, but idle."""
+    if gate := os.environ.get("NETRA_GATE"):
+        (await asyncio.to_thread(open, gate, "rb")).close()  # a named pipe opens when the other side does
 
 
 def new_folder(runs: Path, scenario: str, seed: int) -> Path:

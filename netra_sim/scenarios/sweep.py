@@ -69,12 +69,18 @@ def _job(root: Path, runs: Path, scenario: Scenario, given: dict[str, Any]) -> J
 
 
 def sweep(jobs: Sequence[Job], at_once: int = 1) -> int:
-    """Run the jobs; the exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted."""
+    """Run the jobs; the exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
+
+    Of `at_once` jobs each is measured with the machine for itself, but while the controls of the last of them run, the
+    next one's kernel and lab come up: it then waits for its turn.
+    """
     waiting, running, ended = list(jobs), list[Running](), list[Running]()
     with _interruptible() as stop:
         while (waiting or running) and not stop:
-            while waiting and len(running) < at_once:
+            while waiting and len(running) < at_once + all(one.measured for one in running):
                 running.append(Running.start(waiting.pop(0)))
+            for one in running[:at_once]:
+                one.admit()
             time.sleep(LOOK)
             for one in tuple(running):
                 one.tell()
@@ -94,6 +100,8 @@ class Running:
     log: IO[bytes]
     began: float
     told: int = 0
+    measured: bool = False
+    admitted: bool = False
 
     @staticmethod
     def start(job: Job) -> Running:
@@ -104,7 +112,9 @@ class Running:
             "NETRA_RUN_FOLDER": str(job.folder),
             "NETRA_PROGRESS": str(job.folder / "progress.jsonl"),
             "NETRA_SWEEP": "1",
+            "NETRA_GATE": str(job.folder / "gate"),
         }
+        os.mkfifo(environment["NETRA_GATE"])
         log = (job.folder / "papermill.log").open("wb")
         words = [
             sys.executable, "-m", "netra_sim.scenarios.execute", str(job.notebook),
@@ -124,9 +134,17 @@ class Running:
         lines = path.read_text().splitlines()
         for line in lines[self.told :]:
             event = json.loads(line)
+            self.measured |= event["trial"] != "protected"
             seconds = time.monotonic() - self.began
             print(f"{self.job.name}: {event['trial']}: {event['phase']}  ({seconds:.1f} s)", flush=True)
         self.told = len(lines)
+
+    def admit(self) -> None:
+        """Let the run begin, once its notebook waits for that."""
+        if not self.admitted:
+            with contextlib.suppress(OSError):  # ENXIO: nobody waits yet
+                os.close(os.open(self.job.folder / "gate", os.O_WRONLY | os.O_NONBLOCK))
+                self.admitted = True
 
     def end(self) -> Running:
         """Kill the notebook's runner and its kernel; the lab host sees that and ends in order, which is waited for."""
@@ -142,6 +160,7 @@ class Running:
     def conclude(self) -> Running:
         """Print the verdict."""
         self.log.close()
+        (self.job.folder / "gate").unlink(missing_ok=True)
         print(f"{self.job.name}: {self.verdict()}  ({time.monotonic() - self.began:.1f} s)", flush=True)
         if self.verdict() == "aborted":
             text = (self.job.folder / "papermill.log").read_text(errors="replace").strip()
