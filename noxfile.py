@@ -20,6 +20,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["scenarios"]
 
 ABORTED = 2
+GATEWAY = "litellm[proxy]==1.106.2"  # somebody else's OpenAI-compatible server; only the session `own` installs it
 LOCK = Path("requirements.lock")
 PROJECT = nox.project.load_toml("pyproject.toml")
 PROGRAMS = Path(".nox/environment/bin").absolute()
@@ -73,6 +74,13 @@ def tests(session: nox.Session) -> None:
 def nbval(session: nox.Session) -> None:
     """The notebooks' stored outputs hold when they are run with their committed parameters."""
     _run(session, "pytest", "--nbval", "-p", "no:cacheprovider", *(session.posargs or ["notebooks"]))
+
+
+@nox.session(requires=["environment"])
+def own(session: nox.Session) -> None:
+    """golden/chat on servers of one's own, given by URL: this machine's Postgres and Redis, LiteLLM as the model."""
+    session.install(GATEWAY)
+    _run(session, "python", "tests/own_servers.py", f"{session.bin}/litellm", *(session.posargs or ["golden/chat"]))
 
 
 @nox.session
