@@ -100,8 +100,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=False, requires=["environment"])
 def report(session: nox.Session) -> None:
-    """Render reports/ again from the stored runs."""
-    _run(session, "python", "-m", "netra_sim", "report")
+    """Render reports/ again from the stored runs. Takes --single-file [PATH]: everything as one file to be mailed."""
+    _run(session, "python", "-m", "netra_sim", "report", *session.posargs)
 
 
 @nox.session(python=False)

@@ -54,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     faults = add("faults", _faults, "the fault proxy on its own")
     faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
     faults.add_argument("--seed", type=int, default=1)
-    add("report", _report, "render the report again from stored runs")
+    report = add("report", _report, "render the report again from stored runs")
+    report.add_argument(
+        "--single-file", nargs="?", type=Path, const=Path("reports/report.html"), metavar="PATH",
+        help="also everything as one file that can be mailed (%(const)s)",
+    )  # fmt: skip
     store = add("store", _store, "run notebooks as committed and store the outputs that nbval compares")
     store.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
     add("host", _host, "the lab host; a client starts it")
@@ -101,20 +105,24 @@ def _values(given: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
-def _report(_given: argparse.Namespace) -> int:
-    _render()
+def _report(given: argparse.Namespace) -> int:
+    _render(single=given.single_file)
     return 0
 
 
-def _render(*, changed: bool = False) -> None:
-    """Write reports/ from the stored runs."""
-    from netra_sim.reports.site import build
+def _render(*, changed: bool = False, single: Path | None = None) -> None:
+    """Write reports/ from the stored runs, and all of it as one file when that is asked for."""
+    from netra_sim.reports.site import build, single_file
     from netra_sim.scenarios import registry
     from netra_sim.scenarios.door import project
 
     root = project()
-    index = build(root / "runs", root / "reports", registry.requirements(), changed=changed)
-    print(f"report: {Path(index).relative_to(root)}")
+    runs, reports, catalogue = root / "runs", root / "reports", registry.requirements()
+    if single is None:
+        index = build(runs, reports, catalogue, changed=changed)
+        print(f"report: {index.relative_to(root)}")
+    else:
+        print(f"report: {single_file(runs, reports, catalogue, root / single)}")
 
 
 def _serve(_given: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["proven", "open", "failed"]
+Standing = Literal["proven", "partly", "failed", "open"]
+STANDINGS: tuple[Standing, ...] = ("proven", "partly", "failed", "open")
 SOURCES = {
     "IC": "Integration and chaos suite",
     "T20": "Top 20",
@@ -28,7 +30,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the catalogue; `revenue` in thousand USD a month, None where its source gives none."""
+    """A row of the catalogue; `revenue` in thousand USD a month, None where its source gives none.
+
+    `standing` is its state, in which a row that is open with some lines proven is partly so.
+    """
 
     id: str
     title: str
@@ -38,11 +43,12 @@ class Row:
     lines: tuple[Line, ...]
     same_as: tuple[str, ...]
     state: State
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over rows; revenue in thousand USD a month, `protected` that of the proven rows."""
+    """Sums over rows; revenue in thousand USD a month, in all, of the proven rows, and by the rows' standing."""
 
     name: str
     rows: int
@@ -52,6 +58,7 @@ class Tally:
     failed: int
     revenue: float
     protected: float
+    shares: Mapping[Standing, float]
 
 
 def coverage(catalogue: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -81,7 +88,8 @@ def rows(catalogue: Mapping[str, Any], covered: Mapping[str, Mapping[str, Any]])
     tiers: dict[str, int] = {}
     for row in catalogue["row"]:
         tiers[row.get("tier", "")] = tiers.get(row.get("tier", ""), 0) + 1
-    return [_row(row, covered, tiers) for row in catalogue["row"]]
+    aliases = {row["id"]: row["same_as"] for row in catalogue["row"] if "same_as" in row}
+    return [_row(row, covered, tiers, aliases) for row in catalogue["row"]]
 
 
 def tallies(found: Iterable[Row], by: Literal["group", "source"]) -> list[Tally]:
@@ -126,7 +134,19 @@ def _keys(found: Mapping[str, Any], row: str) -> list[str]:
     return [key for key in found if key == row or key.rpartition(".")[0] == row]
 
 
-def _row(row: Mapping[str, Any], covered: Mapping[str, Mapping[str, Any]], tiers: Mapping[str, int]) -> Row:
+def _standing(row: str, covered: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, list[str]]) -> Standing:
+    targets = _targets(row, aliases) if row in aliases else [row]
+    states = [covered[key]["state"] for target in targets for key in _keys(covered, target)]
+    state = _together(states)
+    return "partly" if state == "open" and "proven" in states else state
+
+
+def _row(
+    row: Mapping[str, Any],
+    covered: Mapping[str, Mapping[str, Any]],
+    tiers: Mapping[str, int],
+    aliases: Mapping[str, list[str]],
+) -> Row:
     lines = []
     for number, text in enumerate(row.get("must_show", ()), start=1):
         found = covered[f"{row['id']}.{number}"]
@@ -135,13 +155,16 @@ def _row(row: Mapping[str, Any], covered: Mapping[str, Mapping[str, Any]], tiers
     shared = row["tier_mrr"] / tiers[row["tier"]] if "tier_mrr" in row else None
     source = row["id"].partition("-")[0]
     revenue, alias = row.get("mrr", shared), tuple(row.get("same_as", ()))
-    return Row(row["id"], row["title"], row["group"], SOURCES.get(source, source), revenue, tuple(lines), alias, state)
+    standing = _standing(row["id"], covered, aliases)
+    source = SOURCES.get(source, source)
+    return Row(row["id"], row["title"], row["group"], source, revenue, tuple(lines), alias, state, standing)
 
 
 def _tally(name: str, part: list[Row]) -> Tally:
     states = [line.state for row in part for line in row.lines]
     proven = [row for row in part if row.state == "proven"]
+    shares = {each: sum(row.revenue or 0.0 for row in part if row.standing == each) for each in STANDINGS}
     return Tally(
         name, len(part), len(proven), len(states), states.count("proven"), states.count("failed"),
-        sum(row.revenue or 0.0 for row in part), sum(row.revenue or 0.0 for row in proven),
+        sum(row.revenue or 0.0 for row in part), shares["proven"], shares,
     )  # fmt: skip

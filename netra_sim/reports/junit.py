@@ -1,4 +1,4 @@
-"""junit.xml for CI servers: a suite per scenario, a test case per check and per control."""
+"""junit.xml for CI servers: a suite per run, a test case per check and per control."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def junit(runs: Iterable[Run]) -> str:
 
 
 def _suite(suites: ET.Element, run: Run) -> None:
-    suite = ET.SubElement(suites, "testsuite", name=_clean(run.scenario), timestamp=_clean(run.started))
+    suite = ET.SubElement(suites, "testsuite", name=_clean(run.name), timestamp=_clean(run.started))
     if run.result is None:
-        _case(suite, run.scenario, "run", "error", "aborted: the run was started and left no result")
+        _case(suite, run.name, "run", "error", "aborted: the run was started and left no result")
     else:
-        _cases(suite, run.result.data)
+        _cases(suite, run.name, run.result.data)
     found = {
         name: len(suite.findall(f"testcase/{tag}")) for name, tag in (("failures", "failure"), ("errors", "error"))
     }
@@ -38,8 +38,7 @@ def _suite(suites: ET.Element, run: Run) -> None:
     _set(suite, tests=len(suite.findall("testcase")), **found, time=f"{seconds:.3f}")
 
 
-def _cases(suite: ET.Element, data: Mapping[str, Any]) -> None:
-    scenario = data["scenario"]
+def _cases(suite: ET.Element, scenario: str, data: Mapping[str, Any]) -> None:
     for check in data["checks"]:
         kind = {"pass": None, "fail": "failure"}.get(check["outcome"], "error")
         _case(suite, scenario, check["check"], kind, f"expected: {check['expected']}\nobserved: {check['observed']}")

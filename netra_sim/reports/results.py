@@ -29,11 +29,12 @@ def _run(run: Run) -> dict[str, Any]:
     if run.result is None:
         nothing: dict[str, Any] = {"checks": [], "faults": [], "controls": [], "servers": {}, "parameters": {}}
         missing = {"seconds": None, "time_scale": None}
-        return {"scenario": run.scenario, "seed": run.seed, "verdict": "aborted", **nothing, **missing}
+        return {"scenario": run.scenario, "variant": run.variant, "seed": run.seed, "verdict": "aborted", **nothing, **missing}
     data = run.result.data
     kept = ("scenario", "parameters", "seed", "verdict", "seconds", "time_scale", "servers")
     return {
         **{key: data[key] for key in kept},
+        "variant": run.variant,
         "checks": [_check(check) for check in data["checks"]],
         "faults": [{key: fault[key] for key in _FAULT} for fault in data["faults"]],
         "controls": [_control(control) for control in data["controls"]],

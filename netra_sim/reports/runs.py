@@ -1,25 +1,46 @@
-"""The stored runs: the latest of every scenario, aborted where it left no result."""
+"""The stored runs: the latest of every scenario and parameter set, aborted where it left no result."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from netra_sim.reports.result import FILE, Result
+from netra_sim.reports.result import FILE, SCHEMA, Result
 
 SEVERITY = ("fail", "aborted", "unknown", "pass")
+USUAL = "smoke"  # the name of a scenario's usual parameter set
+VARIANT = "variant"  # the file that names the parameter set of a run that may yet be aborted
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.=,+-]+")
 _RUN = re.compile(r"(?P<time>.+)-seed(?P<seed>\d+)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what it came to; `result` is None when the run was aborted."""
+    """A run's folder and what it came to; `result` is None when the run was aborted.
+
+    `variant` names its parameter set, `before` is the result of the run of the same set that ended before it.
+    """
 
     scenario: str
     folder: Path
     result: Result | None
+    variant: str = USUAL
+    before: Result | None = None
+
+    @property
+    def name(self) -> str:
+        """The scenario, with its parameter set unless that is the usual one."""
+        return self.scenario if self.variant == USUAL else f"{self.scenario} ({self.variant})"
+
+    @property
+    def page(self) -> str:
+        """The file of its page."""
+        stem = self.scenario.replace("/", "-")
+        return (stem if self.variant == USUAL else f"{stem}--{_UNSAFE.sub('-', self.variant)}") + ".html"
 
     @property
     def verdict(self) -> str:
@@ -46,14 +67,16 @@ class Run:
 
 
 def latest(runs: Path) -> list[Run]:
-    """The latest run of every scenario below `runs` (`<scenario>/<time>-seed<n>/`), the worst verdict first."""
-    newest: dict[str, Path] = {}
-    for folder in _folders(runs):
+    """The latest run of every scenario and parameter set below `runs`, the worst verdict first.
+
+    A run lies in `<scenario>/<time>-seed<n>/`.
+    """
+    stored: dict[tuple[str, str], list[Path]] = {}
+    for folder in sorted(_folders(runs), key=lambda folder: folder.name, reverse=True):
         scenario = folder.parent.relative_to(runs).as_posix()
-        if scenario not in newest or newest[scenario].name < folder.name:
-            newest[scenario] = folder
-    found = [Run(scenario, folder, _result(folder)) for scenario, folder in newest.items()]
-    return sorted(found, key=lambda run: (SEVERITY.index(run.verdict), run.scenario))
+        stored.setdefault((scenario, _variant(folder)), []).append(folder)
+    found = [_run(scenario, variant, folders) for (scenario, variant), folders in stored.items()]
+    return sorted(found, key=lambda run: (SEVERITY.index(run.verdict), run.scenario, run.variant != USUAL, run.variant))
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -61,8 +84,25 @@ def worst(verdicts: Iterable[str]) -> str:
     return min(verdicts, key=SEVERITY.index, default="unknown")
 
 
-def _result(folder: Path) -> Result | None:
-    return Result.load(folder) if (folder / FILE).exists() else None
+def _run(scenario: str, variant: str, folders: list[Path]) -> Run:
+    """The first of the folders, newest first, with the next one that holds a result of the schema of today."""
+    newest, *older = folders
+    result = Result.load(newest) if (newest / FILE).exists() else None
+    before = next((folder for folder in older if _stored(folder).get("schema") == SCHEMA), None)
+    return Run(scenario, newest, result, variant, Result.load(before) if before else None)
+
+
+def _variant(folder: Path) -> str:
+    if found := _stored(folder):
+        return str(found.get("variant", USUAL))
+    named = folder / VARIANT
+    return named.read_text(encoding="utf-8").strip() if named.exists() else USUAL
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    file = folder / FILE
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
 
 
 def _folders(folder: Path) -> Iterator[Path]:

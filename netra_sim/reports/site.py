@@ -1,21 +1,22 @@
 """The report as a folder of files that need no server, no script and no network.
 
-`index.html` first, a page a run, `results.json` and `junit.xml`. Every page carries its styles and figures, so that one
-file can be mailed.
+`index.html` first, a page a run, `results.json` and `junit.xml`. Every page carries its styles and figures; all of them
+can be had as one file that can be mailed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from netra_sim.reports import coverage, tables
+from netra_sim.reports import coverage, difference, grid, onefile, tables, words
 from netra_sim.reports.frames import fault_name
 from netra_sim.reports.junit import junit
 from netra_sim.reports.result import Result, write_whole
@@ -27,21 +28,30 @@ _OUTCOMES = ("fail", "unknown", "pass")
 
 
 def build(runs: Path, reports: Path, catalogue: Mapping[str, Any], *, changed: bool = False) -> Path:
-    """Write the report of the latest run of every scenario below `runs` into `reports`; answers its first page.
+    """Write the report of the latest runs below `runs` into `reports`; answers its first page.
 
-    With `changed`, pages that are newer than their run's result are left as they are: drawing takes seconds.
+    The latest of every scenario and parameter set counts. With `changed`, pages that are newer than their run's result
+    are left as they are: drawing takes seconds.
     """
     found = latest(runs)
     covered = coverage.coverage(catalogue, [run.result.data for run in found if run.result])
     write_whole(reports / "results.json", json.dumps(results(found, covered), indent=1, ensure_ascii=False) + "\n")
     write_whole(reports / "junit.xml", junit(found))
-    drawn = [run for run in found if not (changed and _stands(run, reports / page_name(run.scenario)))]
+    drawn = [run for run in found if not (changed and _stands(run, reports / run.page))]
     if drawn:
         with ProcessPoolExecutor(mp_context=get_context("spawn"), max_workers=os.cpu_count()) as pool:
             for run, text in zip(drawn, pool.map(page, drawn), strict=True):
-                write_whole(reports / page_name(run.scenario), text)
-    write_whole(reports / "index.html", index(found, coverage.rows(catalogue, covered)))
+                write_whole(reports / run.page, text)
+    write_whole(reports / "index.html", index(found, coverage.rows(catalogue, covered), _measured(reports)))
     return reports / "index.html"
+
+
+def single_file(runs: Path, reports: Path, catalogue: Mapping[str, Any], file: Path) -> Path:
+    """Write the report, and all of its pages once more as the one `file`, which can be mailed; answers that file."""
+    first = build(runs, reports, catalogue)
+    pages = {run.page: (reports / run.page).read_text(encoding="utf-8") for run in latest(runs)}
+    write_whole(file, onefile.join(first.read_text(encoding="utf-8"), pages))
+    return file
 
 
 def _stands(run: Run, file: Path) -> bool:
@@ -50,35 +60,59 @@ def _stands(run: Run, file: Path) -> bool:
     return result.exists() and file.exists() and file.stat().st_mtime > result.stat().st_mtime
 
 
-def page_name(scenario: str) -> str:
-    """The file of a scenario's page."""
-    return scenario.replace("/", "-") + ".html"
+def _measured(reports: Path) -> list[dict[str, Any]]:
+    """The figures of bench.json, where there is one."""
+    file = reports / "bench.json"
+    return list(json.loads(file.read_text(encoding="utf-8"))["figures"]) if file.exists() else []
 
 
-def index(found: list[Run], rows: list[coverage.Row]) -> str:
-    """The first page: verdicts and consequences, then what of the catalogue is proven and what is not."""
+def index(found: list[Run], rows: list[coverage.Row], measured: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The first page: verdicts and what they mean, the revenue, every run, and what of the catalogue is proven."""
     lines = [line for row in rows for line in row.lines]
+    checks = [check for run in found if run.result for check in run.result.data["checks"]]
     return _render(
         "index.html.j2",
         verdict=worst(run.verdict for run in found),
-        runs=found,
+        scenarios=grid.scenarios(found),
         counts={v: n for v in SEVERITY if (n := sum(run.verdict == v for run in found))},
+        runs=found,
+        checks=checks,
+        grid=grid.grid(found),
+        measured=measured,
         groups=coverage.tallies(rows, "group"),
         sources=coverage.tallies(rows, "source"),
         rows=rows,
         states={state: sum(line.state == state for line in lines) for state in ("proven", "failed", "open")},
+        not_proven=_not_proven(found),
     )
+
+
+def _not_proven(found: list[Run]) -> dict[str, list[str]]:
+    """By sentence, the scenarios that say it of themselves."""
+    said: dict[str, list[str]] = {}
+    for name, runs in grid.scenarios(found).items():
+        for line in dict.fromkeys(line for run in runs if run.result for line in run.result.data["not_proven"]):
+            said.setdefault(line, []).append(name)
+    return said
 
 
 def page(run: Run) -> str:
     """A run's own page; a short one that says so when the run was aborted."""
     if run.result is None:
-        return _render("aborted.html.j2", run=run)
+        return _render("aborted.html.j2", run=run, command=_command(run))
     wide, narrow = _figures(run.result)
     anchors = {"checks", "controls", "provenance", *wide, *(f"figure-{name}" for name in wide)}
     anchors |= {"runbook"} if run.result.data["runbook"] else set()
     notebook = _notebook(run.result, anchors)
-    return _render("run.html.j2", run=run, data=run.result.data, figures=wide, narrow=narrow, notebook=notebook)
+    compared = difference.difference(run.before, run.result) if run.before else None
+    return _render(
+        "run.html.j2", run=run, data=run.result.data, figures=wide, narrow=narrow, notebook=notebook,
+        difference=compared, load=_load(run.result),
+    )  # fmt: skip
+
+
+def _load(result: Result) -> str:
+    return words.load(result.history) if (result.folder / result.data["history"]).exists() else ""
 
 
 def _figures(result: Result) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -124,10 +158,19 @@ def _render(template: str, **values: Any) -> str:
             "inline": svg.inline,
             "plain": _plain,
             "prose": tables.prose,
+            "duration": difference.duration,
+            "figure": _figure,
+            "samples": _samples,
         }
     )
     environment.globals.update(
-        {"page_name": page_name, "label": tables.control_label, "suffered": tables.suffered, "fault_name": fault_name}
+        {
+            "label": tables.control_label,
+            "suffered": tables.suffered,
+            "fault_name": fault_name,
+            "meaning": words.meaning,
+            "worst": worst,
+        }
     )
     return environment.get_template(template).render(**values)
 
@@ -150,3 +193,22 @@ def _worst_first(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _figure(value: Any) -> str:
+    """A measured figure with four digits; text as it is."""
+    return f"{value:,.4g}" if isinstance(value, int | float) else _plain(value)
+
+
+def _samples(value: Any) -> str:
+    """How many samples, and between which they lay where all are told."""
+    if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
+        return f"{len(value)}, from {_figure(min(value))} to {_figure(max(value))}"
+    return _plain(value)
+
+
+def _command(run: Run) -> str:
+    """What runs an aborted run again: its set's name tells the parameters."""
+    words = f"nox -s scenarios -- --only {run.scenario} --seed {run.seed}"
+    sets = [each for each in run.variant.split(",") if "=" in each and not each.startswith("seed=")]
+    return words + "".join(f" --set {shlex.quote(each)}" for each in sets)

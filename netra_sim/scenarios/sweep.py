@@ -17,6 +17,7 @@ from typing import IO, Any
 import psutil
 
 from netra_sim.kernel.errors import UnknownName
+from netra_sim.reports.runs import VARIANT
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.door import new_folder
 from netra_sim.scenarios.parent import when_parent_ends
@@ -107,6 +108,7 @@ class Running:
     def start(job: Job) -> Running:
         """In a process group of its own, so that ctrl-C reaches the sweep alone, which then ends all in order."""
         job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / VARIANT).write_text(job.variant)
         environment = {
             **os.environ,
             "NETRA_RUN_FOLDER": str(job.folder),
