@@ -28,7 +28,8 @@ def load(history: History) -> str:
     if not marks or "started" not in marks[-1].value:
         return ""
     told = marks[-1].value
-    cut = f"{told['cut']:,} were sent home when the time was up" if told["cut"] else "none was cut off"
+    were = "was" if told["cut"] == 1 else "were"
+    cut = f"{told['cut']:,} {were} sent home when the time was up" if told["cut"] else "none was cut off"
     late = f"the latest came {told['late_s'] * 1e3:,.0f} ms after the planned moment"
     ops = len(history.ops())
     return (

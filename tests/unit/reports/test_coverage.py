@@ -74,6 +74,18 @@ def test_revenue_is_shared_in_a_tier_and_protected_by_whole_rows():
     a, b = coverage.tallies(rows, "source")
     assert (a.rows, a.proven_rows, a.lines, a.proven, a.revenue, a.protected) == (2, 1, 3, 2, 25, 10)
     assert (b.rows, b.proven_rows, b.lines) == (2, 1, 0)
+    assert [row.standing for row in rows] == ["partly", "proven", "partly", "proven"]
+    assert a.shares == {"proven": 10, "partly": 15, "failed": 0, "open": 0}
+    assert b.shares == {"proven": 0, "partly": 10, "failed": 0, "open": 0}
+
+
+def test_revenue_is_at_risk_when_a_check_of_any_line_failed():
+    bad = scenario("s", sample.check("c", "pass", ["A-1.1"], ["k"]), sample.check("d", "fail", ["A-1.2"]),
+                   convicted={"k": ["c"]})  # fmt: skip
+    rows = coverage.rows(CATALOGUE, coverage.coverage(CATALOGUE, [bad]))
+    a, b = coverage.tallies(rows, "source")
+    assert a.shares == {"proven": 0, "partly": 0, "failed": 15, "open": 10}
+    assert b.shares == {"proven": 0, "partly": 0, "failed": 10, "open": 0}
 
 
 def test_the_catalogue_itself_has_a_key_for_every_line():

@@ -14,6 +14,21 @@ from netra_sim.reports import junit, runs, site
 from tests.unit.reports import sample
 
 VOID = {"meta", "img", "br", "input", "hr", "link"}
+ALL = "all.html"
+VARIANT = "users=80,seed=8"
+VARIANT_PAGE = "chaos-database-lost--users=80,seed=8.html"
+
+
+FIGURES = [
+    {
+        "name": "proxy overhead", "value": 1.0823, "unit": "×", "goal": "at most 1.1", "holds": True,
+        "against": "a direct connection", "samples": [1.05, 1.08, 1.12],
+    },
+    {
+        "name": "cold start", "value": 4.2, "unit": "s", "goal": "at most 3 s", "holds": False,
+        "against": "the limit", "samples": 12,
+    },
+]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -52,12 +67,15 @@ def built(tmp_path_factory):
     sample.write_run(stored, sample.result(), users=8)
     sample.write_run(stored, sample.failing(), users=3, notebook=False)
     sample.write_run(stored, sample.unknown(), users=3, notebook=False)
+    sample.write_run(stored, sample.result(variant=VARIANT, seed=8), users=2, notebook=False)
     aborted = stored / "golden" / "chat" / "20261121T090000.123Z-seed3"
     aborted.mkdir(parents=True)
     (aborted / "papermill.log").write_text("DeadKernelError: Kernel died <1>")
     catalogue = tomllib.loads((resources.files("netra_sim.scenarios") / "requirements.toml").read_text())
-    index = site.build(stored, root / "reports", catalogue)
-    return index.parent
+    (root / "reports").mkdir()
+    (root / "reports" / "bench.json").write_text(json.dumps({"schema": 1, "figures": FIGURES}))
+    site.single_file(stored, root / "reports", catalogue, root / "reports" / "all.html")
+    return root / "reports"
 
 
 def pages(folder):
@@ -66,8 +84,8 @@ def pages(folder):
 
 def test_a_page_for_every_scenario_and_nothing_else(built):
     assert sorted(path.name for path in built.iterdir()) == [
-        "chaos-cache-stampede.html", "chaos-database-lost.html", "golden-chat.html", "index.html",
-        "junit.xml", "platform-slow-cache.html", "results.json",
+        "all.html", "bench.json", "chaos-cache-stampede.html", VARIANT_PAGE, "chaos-database-lost.html",
+        "golden-chat.html", "index.html", "junit.xml", "platform-slow-cache.html", "results.json",
     ]  # fmt: skip
 
 
@@ -78,7 +96,7 @@ def test_pages_need_no_script_and_no_network(built):
         assert "@import" not in text and "url(http" not in text
         for _, attrs in page.tags:
             for key in ("src", "href", "xlink:href", "srcset"):
-                assert re.match(r"(#|data:|[\w-]+\.html|$)", attrs.get(key) or ""), (name, attrs)
+                assert re.match(r"(#|data:|[\w.=,+-]+\.html|$)", attrs.get(key) or ""), (name, attrs)
 
 
 def test_pages_are_well_formed_and_their_links_lead_somewhere(built):
@@ -95,17 +113,34 @@ def test_pages_are_well_formed_and_their_links_lead_somewhere(built):
 def test_pages_speak_to_a_screen_reader(built):
     for name, text in pages(built).items():
         page = Page(text)
-        assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1, name
+        assert page.all("html")[0]["lang"] == "en", name
+        assert len(page.all("h1")) == (len(pages(built)) - 1 if name == ALL else 1), name
         assert {"main", "header", "footer"} <= {tag for tag, _ in page.tags}
         assert all(attrs.get("aria-label") for attrs in page.all("svg"))
         assert all(attrs.get("alt") for attrs in page.all("img"))
+        labelled = {attrs.get("for") for attrs in page.all("label")}
+        assert all(attrs["id"] in labelled for attrs in page.all("input") + page.all("select"))
         assert all(attrs.get("scope") in {"col", "row"} for attrs in page.all("th"))
         levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
         assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), name
 
 
 def test_pages_can_be_mailed(built):
-    assert all(len(text.encode()) < 300_000 for text in pages(built).values())
+    sizes = {name: len(text.encode()) for name, text in pages(built).items()}
+    assert sizes.pop(ALL) < 1_000_000 and all(size < 300_000 for size in sizes.values())
+
+
+def test_the_single_file_holds_every_page_and_leads_nowhere_else(built):
+    text = pages(built)[ALL]
+    page = Page(text)
+    assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text) and "https://" not in text
+    assert all(attrs["href"][0] == "#" and attrs["href"][1:] in page.ids for attrs in page.all("a"))
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
+    for attrs in (attrs for _, attrs in page.tags if "aria-labelledby" in attrs):
+        assert attrs["aria-labelledby"] in page.ids
+    for told in (sample.OBSERVED["delivery"], sample.failing()["title"], "left no result", "viewBox"):
+        assert told in text
+    assert page.all("main") and len(page.all("main")) == len(page.all("footer")) == 1
 
 
 def test_the_first_page_has_the_worst_first_and_every_consequence(built):
@@ -117,7 +152,51 @@ def test_the_first_page_has_the_worst_first_and_every_consequence(built):
     assert order == sorted(order)
     for data in (sample.result(), sample.failing(), sample.unknown()):
         assert data["consequence"] in text
+    assert "Not shown: “14 users lost" in text and "Failed: <code>acknowledged-writes</code>" in text
+    assert "Undecided: “Nothing can be said" in text
+    assert "14 of 17" not in text and "18 of 20 checks hold" in text
     assert "IC-C1 Database resilience" in text and "What is not proven" in text
+
+
+def test_the_first_page_shows_what_was_measured_only_where_something_was(built):
+    text = pages(built)["index.html"]
+    assert "proxy overhead" in text and "3, from 1.05 to 1.12" in text and "at most 3 s" in text
+    assert "What was measured" not in site.index([], [])
+
+
+def test_revenue_is_shown_by_source_and_never_added_up(built):
+    text = pages(built)["index.html"]
+    table = re.sub(r"<[^>]*>", " ", text[text.index('id="h-revenue"') : text.index('id="h-grid"')])
+    for source, total in (("Top 20", 347), ("Top 30", 135), ("Critical 15", 177)):
+        assert re.search(rf"{source}\s[^A-Z]*protected\s[^A-Z]*\s{total}\s", table)
+    assert "give no revenue" in table and str(347 + 135 + 177) not in table
+
+
+def test_the_grid_has_a_column_for_each_parameter_set_and_a_filter_for_each_check(built):
+    text = pages(built)["index.html"]
+    part = text[text.index('id="h-grid"') : text.index('id="h-measured"')]
+    assert f'<th scope="col" role="columnheader">{VARIANT}</th>' in part
+    keys = dict(re.findall(r'<option value="(k\d+)">([^<]+)</option>', part))
+    assert sorted(keys.values()) == sorted(sample.EXPECTED)
+    for key in keys:
+        assert f"has([value={key}]:checked) .entry.{key} " in text and f'class="entry {key} v-' in part
+    assert {attrs["id"] for attrs in Page(part).all("input")} == {"v-all", "v-fail", "v-aborted", "v-unknown", "v-pass"}
+    assert "not run" in part and f'href="{VARIANT_PAGE}"' in part
+
+
+def test_every_line_of_the_catalogue_stands_open_to_the_browsers_search(built):
+    text = pages(built)["index.html"]
+    part = text[text.index('id="h-coverage"') :]
+    assert "<details" not in part
+    assert part.count('<li class="open">') + part.count('<li class="proven">') + part.count('<li class="failed">') == 267
+
+
+def test_a_runs_page_says_what_changed(built):
+    found = pages(built)
+    text = found["chaos-database-lost.html"]
+    assert "The verdict went from unknown to pass." in text and "Compared with the run of" in text
+    assert "came out as before" in text and "<td" in text[text.index('id="difference"') :]
+    assert "nothing to compare" in found[VARIANT_PAGE]
 
 
 def test_a_runs_page_tells_all_of_it(built):
@@ -126,6 +205,7 @@ def test_a_runs_page_tells_all_of_it(built):
     for told in (data["question"], data["command"], "PostgreSQL 18.6", "redo done at", "Postgres killed", "IC-C1.2"):
         assert told in text
     assert "<code>store_unavailable</code>" in text
+    assert "5 of 5 hold" in text
     for name in ("figure-latency", "figure-throughput", "figure-sequence", "compare-no-deadline"):
         assert f'id="{name}"' in text
     assert 'id="compare-event-sent-twice"' not in text  # the durations show nothing of that defect
@@ -155,12 +235,13 @@ def test_an_aborted_run_has_a_page_of_its_own(built):
 def test_results_json_holds_the_latest_runs_and_the_coverage(built):
     found = json.loads((built / "results.json").read_text())
     assert found["schema"] == 1 and found["commit"] == "4f1c2ab9d0e3"
-    verdicts = {run["scenario"]: run["verdict"] for run in found["runs"]}
+    verdicts = {run["scenario"]: run["verdict"] for run in found["runs"] if run["variant"] == "smoke"}
+    assert [run["seed"] for run in found["runs"] if run["variant"] == VARIANT] == [8]
     assert verdicts == {
         "chaos/cache-stampede": "fail", "golden/chat": "aborted",
         "platform/slow-cache": "unknown", "chaos/database-lost": "pass",
     }  # fmt: skip
-    run = found["runs"][-1]
+    run = found["runs"][-2]
     assert run["checks"][0] == {
         "name": "acknowledged-writes", "verdict": "pass", "expected": sample.EXPECTED["acknowledged-writes"],
         "observed": "287 of 287 found", "proves": ["IC-C1.1"],
@@ -176,11 +257,12 @@ def test_junit_has_a_case_for_every_check_and_control(built):
     root = ET.parse(built / "junit.xml").getroot()
     suites = {suite.get("name"): suite for suite in root}
     good = suites["chaos/database-lost"]
+    assert f"chaos/database-lost ({VARIANT})" in suites
     assert (good.get("tests"), good.get("failures"), good.get("errors")) == ("8", "0", "0")
     bad = suites["chaos/cache-stampede"]
     assert (bad.get("tests"), bad.get("failures"), bad.get("errors")) == ("6", "2", "0")
     assert suites["platform/slow-cache"].get("errors") == suites["golden/chat"].get("errors") == "1"
-    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("20", "2", "2")
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("28", "2", "2")
 
 
 def test_junit_is_never_green_when_the_verdict_is_not_pass(tmp_path):
@@ -208,3 +290,21 @@ def test_a_run_whose_history_is_gone_still_has_a_page(tmp_path):
     text = (index.parent / "chaos-database-lost.html").read_text()
     assert "no longer stored" in text
     assert '<img alt="' in text  # the notebook's own figures stand in
+
+
+def test_an_aborted_run_counts_for_its_own_parameters(tmp_path):
+    sample.write_run(tmp_path, sample.result(), notebook=False, users=1)
+    late = tmp_path / "chaos" / "database-lost" / "20261122T000000Z-seed8"
+    late.mkdir()
+    (late / runs.VARIANT).write_text(VARIANT)
+    assert [(run.verdict, run.variant) for run in runs.latest(tmp_path)] == [("aborted", VARIANT), ("pass", "smoke")]
+    assert "--seed 8 --set users=80<" in site.page(runs.latest(tmp_path)[0])
+
+
+def test_the_run_before_is_the_last_that_left_a_result_with_the_same_parameters(tmp_path):
+    sample.write_run(tmp_path, sample.result(seconds=1.0), "20261120T000000Z", notebook=False, users=1)
+    sample.write_run(tmp_path, sample.result(seconds=2.0, variant=VARIANT), "20261121T000000Z", notebook=False, users=1)
+    (tmp_path / "chaos" / "database-lost" / "20261121T010000Z-seed7").mkdir()
+    sample.write_run(tmp_path, sample.result(seconds=3.0), "20261122T000000Z", notebook=False, users=1)
+    usual, other = runs.latest(tmp_path)
+    assert usual.before.data["seconds"] == 1.0 and other.before is None
