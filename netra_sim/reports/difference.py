@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -69,7 +69,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds * 1e3:.0f} ms" if seconds >= 0.01 else f"{seconds * 1e3:.1f} ms"
 
 
-def _verdicts(before: dict[str, Any] | Any, now: dict[str, Any] | Any) -> Iterator[str]:
+def _verdicts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     old, new = ({check["check"]: check for check in data["checks"]} for data in (before, now))
     if before["verdict"] == now["verdict"]:
         yield f"The verdict is {now['verdict']}, as before."
@@ -91,7 +91,7 @@ def _names(word: str, names: set[str]) -> Iterator[str]:
         yield f"{word}: {', '.join(f'`{name}`' for name in sorted(names))}."
 
 
-def _settings(before: Any, now: Any) -> Iterator[str]:
+def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What else differs: the seed, a default that has changed, the commit, and how long all of it took."""
     old = {**before["parameters"], "seed": before["seed"], "time scale": before["time_scale"]}
     new = {**now["parameters"], "seed": now["seed"], "time scale": now["time_scale"]}
