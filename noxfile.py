@@ -23,6 +23,8 @@ ABORTED = 2
 GATEWAY = "litellm[proxy]==1.106.2"  # somebody else's OpenAI-compatible server; only the session `own` installs it
 LOCK = Path("requirements.lock")
 PROJECT = nox.project.load_toml("pyproject.toml")
+EXTRA = PROJECT["project"]["optional-dependencies"]["clickhouse"]
+ENGINE, CLIENT = EXTRA[:1], EXTRA[1:]  # of the engine's own dependencies (pandas, pyarrow: 200 MB) we use none
 PROGRAMS = Path(".nox/environment/bin").absolute()
 
 
@@ -33,7 +35,8 @@ def environment(session: nox.Session) -> None:
     words = (LOCK.read_text(), Path("pyproject.toml").read_text(), sys.version, str(Path.cwd()))
     wanted = hashlib.sha256("\0".join(words).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
-        session.install("-c", str(LOCK), "-e", ".", *nox.project.dependency_groups(PROJECT, "dev"))
+        session.install("-c", str(LOCK), "-e", ".", *CLIENT, *nox.project.dependency_groups(PROJECT, "dev"))
+        session.install("-c", str(LOCK), "--no-deps", *ENGINE)
         stamp.write_text(wanted)
 
 

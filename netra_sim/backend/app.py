@@ -29,8 +29,9 @@ from netra_sim.backend.identity.accounts import Accounts, signing_keys
 from netra_sim.backend.identity.tokens import Key
 from netra_sim.backend.reliability.limiter import Limiter
 from netra_sim.backend.reliability.policy import TABLE, Policy, Unavailable
+from netra_sim.backend.store import columns, redis
 from netra_sim.backend.store import database as postgres
-from netra_sim.backend.store import redis
+from netra_sim.backend.store.columns import Columns
 from netra_sim.backend.store.database import Database
 from netra_sim.backend.telemetry.health import Health
 from netra_sim.kernel.clock import Clock, SystemClock
@@ -49,17 +50,20 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
     connect_timeout = 60.0 if "timeout" in settings.without else settings.scaled(TABLE["postgres"].timeout)
     database = parts.database(settings.postgres_url, settings.pool_size, policies["postgres"], connect_timeout)
     store = parts.redis(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
+    logs = Columns(settings.clickhouse_url, policies["clickhouse"])
     model = llm.Model(settings, policies["llm"], policies["llm_fallback"])
     async with contextlib.AsyncExitStack() as stack:
         await database.open()
         stack.push_async_callback(database.close)
         stack.push_async_callback(store.close)
+        stack.push_async_callback(logs.close)
         stack.push_async_callback(model.close)
         health.probes = {"postgres": lambda: _answers(database), "redis": store.ping, "llm": model.ping}
+        health.probes |= {"clickhouse": logs.ping} if settings.clickhouse_url else {}
         accounts = Accounts(database, store, parts.tokens(await _keys(database, clock), settings), settings)
         hub = Hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
         publisher = Publisher(store, hub.offer)
-        bench = Bench(model, database, parts.tools, policies["tool"], parts.gather)
+        bench = Bench(model, logs, parts.tools, policies["tool"], parts.gather)
         supervisor = Supervisor(
             lambda order: parts.journal(order, database, publisher, clock),
             bench, parts.schedule, settings.scaled(settings.run_deadline), settings.agents_at_once,
@@ -85,6 +89,7 @@ def _policies(settings: Settings, clock: Clock, health: Health) -> dict[str, Pol
     transient: dict[str, Callable[[BaseException], bool]] = {
         "postgres": postgres.transient,
         "redis": redis.transient,
+        "clickhouse": columns.transient,
         "llm": llm.transient,
         "llm_fallback": llm.transient,
         "tool": lambda error: isinstance(error, TimeoutError),

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     postgres_url: str
     redis_url: str
     llm_url: str
+    clickhouse_url: str = ""  # without one there are answers, but no figures in them
     llm_key: str = "none"
     redis_prefix: str = "netra:"
     host: str = "127.0.0.1"

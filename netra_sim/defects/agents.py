@@ -14,7 +14,7 @@ from netra_sim.backend.chat.journal import Journal
 from netra_sim.backend.chat.messages import Entry
 from netra_sim.backend.parts import Parts
 from netra_sim.backend.reliability.together import together
-from netra_sim.backend.store.database import Database
+from netra_sim.backend.store.columns import Columns
 
 
 def event_forgotten(parts: Parts) -> Parts:
@@ -70,9 +70,9 @@ def steps_in_sequence(parts: Parts) -> Parts:
 def canary_leaked(parts: Parts) -> Parts:
     """The inventory tool forgets whose data it may read."""
 
-    async def everybodys(database: Database, user_id: str) -> dict[str, Any]:
-        own = await parts.tools["data_inventory"](database, user_id)
-        rows = await database.fetch("SELECT DISTINCT project FROM workload ORDER BY project")
+    async def everybodys(columns: Columns, user_id: str) -> dict[str, Any]:
+        own = await parts.tools["data_inventory"](columns, user_id)
+        rows = await columns.rows("SELECT DISTINCT project FROM workload ORDER BY project")
         return {**own, "projects": [row["project"] for row in rows]}
 
     return replace(parts, tools={**parts.tools, "data_inventory": everybodys})

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from netra_sim.kernel.errors import BadValue, PortTaken
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.lab import ports, postgres, redis, state, stores
-from netra_sim.lab.programs import postgres_programs, redis_program
+from netra_sim.lab.programs import check_clickhouse, postgres_programs, redis_program
 from netra_sim.lab.server import PORT, Child, Server
 from netra_sim.lab.service import Owned, Remote, Service
-from netra_sim.lab.settings import EMBEDDED, Settings, from_environment, redact
+from netra_sim.lab.settings import EMBEDDED, OFF, Settings, from_environment, redact
 from netra_sim.lab.spawn import Command, Process, environment
 
 WORKER = (sys.executable, "-m", "netra_sim.backend", "serve")
@@ -27,10 +27,11 @@ WORKER_LOGS = 8  # how many stopped workers' logs are still told
 
 
 def default_children(seed: int, time_scale: float) -> tuple[Child, ...]:
-    """The model server and the fault proxy."""
+    """ClickHouse, the model server and the fault proxy."""
     python = (sys.executable, "-m")
     given = ("--port", PORT, "--seed", str(seed))
     return (
+        Child("clickhouse", (*python, "netra_sim.lab.clickhouse_server", "--port", PORT), path="/"),
         Child("llm", (*python, "netra_sim.externals.llm", *given, "--time-scale", str(time_scale)), path="/v1"),
         Child("proxy", (*python, "netra_sim.faults.serve", *given)),
     )
@@ -65,13 +66,18 @@ class Lab:
         kinds = default_children(seed, time_scale) if children is None else children
         self.postgres = self._make_postgres(self._settings, postgres)
         self.redis = self._make_redis(self._settings, redis)
-        self._servers = {child.name: self._make_server(child) for child in kinds}
+        self._servers = {child.name: self._make_server(child) for child in kinds if self._wanted(child)}
         self._worker, self._migrate = tuple(worker), tuple(migrate)
         self._workers: list[Server] = []
         self._made = 0  # workers so far
         self._template_name = f"netra_template_{self.id.replace('-', '_')}"
         self._template: asyncio.Task[str] | None = None
         self._warden: Process | None = None
+
+    @property
+    def clickhouse(self) -> Service | None:
+        """The store of the tenants' logs, or None when the lab runs without."""
+        return self._servers.get("clickhouse")
 
     @property
     def llm(self) -> Service:
@@ -138,6 +144,12 @@ class Lab:
         for old in stopped[:-WORKER_LOGS]:
             self._workers.remove(old)
 
+    async def create_logs(self, name: str) -> str:
+        """Create a database in ClickHouse; its URL, empty when the lab runs without ClickHouse."""
+        if self.clickhouse is None:
+            return ""
+        return await stores.create_logs(self.clickhouse.url, name)
+
     async def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, from `template` or from one that the migrations have filled; its URL.
 
@@ -154,9 +166,12 @@ class Lab:
         await stores.drop_database(self.postgres.url, name)
 
     async def drop_namespace(self, name: str, prefix: str | None = None) -> None:
-        """Drop the database `name` and the Redis keys that begin with `prefix` (`name:` unless told)."""
+        """Drop the databases `name` and the Redis keys that begin with `prefix` (`name:` unless told)."""
         keys = f"{name}:" if prefix is None else prefix
-        await _all(self.drop_database(name), stores.delete_keys(self.redis.url, keys))
+        drops = [self.drop_database(name), stores.delete_keys(self.redis.url, keys)]
+        if self.clickhouse is not None:
+            drops.append(stores.drop_logs(self.clickhouse.url, name))
+        await _all(*drops)
 
     def servers(self) -> dict[str, str]:
         """Name -> version of every server that runs are judged on."""
@@ -189,7 +204,16 @@ class Lab:
     def _make_server(self, child: Child) -> Service:
         if child.name == "llm" and self._settings.llm != EMBEDDED:
             return Remote("llm", "NETRA_LLM", self._settings.llm, _ask_http)
+        if child.name == "clickhouse" and self._settings.clickhouse != EMBEDDED:
+            return Remote("clickhouse", "NETRA_CLICKHOUSE", self._settings.clickhouse, stores.ask_logs)
         return Server(child, self.dir / child.name)
+
+    def _wanted(self, child: Child) -> bool:
+        if child.name != "clickhouse":
+            return True
+        if self._settings.clickhouse == EMBEDDED:
+            check_clickhouse()
+        return self._settings.clickhouse != OFF
 
     def _check_ports(self) -> None:
         """PortTaken for a fixed port that something else uses."""

@@ -49,6 +49,12 @@ def redis_program(choice: str) -> Path:
     return found[0]
 
 
+def check_clickhouse() -> None:
+    """BinaryMissing when the engine or the client of its stores is not installed."""
+    if not (_package("chdb") and _package("clickhouse_connect")):
+        raise BinaryMissing(program="ClickHouse", package="netra-sim[clickhouse]", setting="NETRA_CLICKHOUSE")
+
+
 def reachable(path: Path) -> bool:
     """Whether a user without rights of its own can read `path` and enter each directory above it."""
     path = path.resolve()

@@ -11,20 +11,22 @@ from urllib.parse import urlsplit
 
 from netra_sim.kernel.errors import BadValue
 
-EMBEDDED, ON_PATH = "embedded", "path"
+EMBEDDED, ON_PATH, OFF = "embedded", "path", "off"
 SCHEMES = {
     "NETRA_POSTGRES": ("postgresql", "postgres"),
     "NETRA_REDIS": ("redis", "rediss"),
+    "NETRA_CLICKHOUSE": ("http", "https"),
     "NETRA_LLM": ("http", "https"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Which servers to use (`embedded`, `path` or a URL), fixed ports (None: any free one), where data lie."""
+    """Which servers to use (`embedded`, `path`, `off` or a URL), fixed ports (None: any free one), where data lie."""
 
     postgres: str = EMBEDDED
     redis: str = EMBEDDED
+    clickhouse: str = EMBEDDED
     llm: str = EMBEDDED
     postgres_port: int | None = None
     redis_port: int | None = None
@@ -36,6 +38,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         postgres=_server(environment, "NETRA_POSTGRES", (EMBEDDED, ON_PATH)),
         redis=_server(environment, "NETRA_REDIS", (EMBEDDED, ON_PATH)),
+        clickhouse=_server(environment, "NETRA_CLICKHOUSE", (EMBEDDED, OFF)),
         llm=_server(environment, "NETRA_LLM", (EMBEDDED,)),
         postgres_port=_port(environment, "NETRA_POSTGRES_PORT"),
         redis_port=_port(environment, "NETRA_REDIS_PORT"),

@@ -1,4 +1,4 @@
-"""Namespaces: a database made from a template, and a prefix of keys; made for a run and dropped after it."""
+"""Namespaces: a database made from a template, one for the logs, a prefix of keys; made for a run, dropped after it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
-from netra_sim.kernel.errors import BadValue
+from netra_sim.kernel.errors import BadValue, LabError
 from netra_sim.lab.spawn import Command, Process, environment
 
 if TYPE_CHECKING:
@@ -62,6 +62,42 @@ async def delete_keys(url: str, prefix: str) -> int:
                 deleted += await client.unlink(*batch)
                 batch.clear()
         return deleted + (await client.unlink(*batch) if batch else 0)
+
+
+async def create_logs(url: str, name: str) -> str:
+    """Create a database in ClickHouse; its URL."""
+    await _command(url, f"CREATE DATABASE {_ticked(name)}")
+    return database_url(url, name)
+
+
+async def drop_logs(url: str, name: str) -> None:
+    """Drop a database of ClickHouse; one that has gone is fine."""
+    await _command(url, f"DROP DATABASE IF EXISTS {_ticked(name)} SYNC")
+
+
+async def ask_logs(url: str) -> str:
+    """`ClickHouse 26.9.2`: what the server behind `url` tells."""
+    return f"ClickHouse {await _command(url, 'SELECT version()')}"
+
+
+async def _command(url: str, statement: str) -> str:
+    import httpx
+
+    parts = urlsplit(url)
+    async with httpx.AsyncClient(trust_env=False, timeout=30, auth=_account(parts)) as client:
+        place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path="/"))
+        answer = await client.post(place, content=statement)
+    if answer.is_error:
+        raise LabError(detail=f"ClickHouse refused {statement!r}: {answer.text.strip()[:200]}")
+    return answer.text.strip()
+
+
+def _account(parts: SplitResult) -> tuple[str, str] | None:
+    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+
+def _ticked(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 async def _execute(url: str, statement: str) -> None:

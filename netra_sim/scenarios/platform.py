@@ -23,6 +23,7 @@ class Platform:
 
     url: str
     database_url: str
+    logs_url: str
 
 
 @contextlib.asynccontextmanager
@@ -36,9 +37,10 @@ async def platform(
     """
     async with contextlib.AsyncExitStack() as stack:
         with started("database"):
-            database = await lab.create_database(name)
+            database, logs = await asyncio.gather(lab.create_database(name), lab.create_logs(name))
         stack.push_async_callback(lab.drop_namespace, name, f"{name}:")
         direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
+        direct |= {"clickhouse": logs} if logs else {}
         proxied = {}
         for service, url in direct.items():
             port = await _edge(stack, control, f"{name}/{service}", _address(url))
@@ -46,6 +48,7 @@ async def platform(
         environment = {
             "NETRA_POSTGRES_URL": proxied["postgres"],
             "NETRA_REDIS_URL": proxied["redis"],
+            "NETRA_CLICKHOUSE_URL": proxied.get("clickhouse", ""),
             "NETRA_LLM_URL": proxied["llm"],
             "NETRA_REDIS_PREFIX": f"{name}:",
             "NETRA_SEED": str(seed),
@@ -59,7 +62,7 @@ async def platform(
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
         entrance = await _edge(stack, control, f"{name}/edge", upstream)
-        yield Platform(f"http://127.0.0.1:{entrance}", database)
+        yield Platform(f"http://127.0.0.1:{entrance}", database, logs)
 
 
 async def _stop(lab: Lab, workers: Sequence[Server]) -> None:

@@ -22,6 +22,7 @@ class Parameters(BaseModel):
     users: int = Field(8, ge=2, le=5000, description="simulated users")
     messages: int = Field(2, ge=1, le=100, description="messages of each user")
     window: float = Field(1.0, ge=0, le=600, description="seconds in which the users arrive")
+    rows: int = Field(2000, ge=100, le=1_000_000, description="calls in each tenant's workload log")
     seed: int = Field(7, ge=0, le=2**32, description="seed of every random stream")
     time_scale: float = Field(0.1, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ _EVENTS = """
     SELECT user_id::text, seq, run_id::text, run_seq, type, data->>'agent_name' AS agent, data->>'tool_name' AS tool,
            data->>'call_id' AS call, (extract(epoch FROM created_at) * 1000)::bigint AS t_ms
     FROM events ORDER BY user_id, seq
+"""
+_CHECKPOINTS = """
+    SELECT c.run_id::text, r.user_id::text, c.agent, c.result::text
+    FROM checkpoints c JOIN runs r ON r.id = c.run_id ORDER BY c.run_id, c.at
 """
 _LAST_SEQ = "SELECT id::text AS user_id, last_seq FROM users WHERE last_seq > 0"
 _CANARIES = """
@@ -77,6 +82,10 @@ async def audit(url: str, history: HistoryWriter, canaries: Mapping[str, str]) -
             messages = [list(row) for row in await connection.fetch(_MESSAGES)]
             history.seen(ACTOR, "messages", rows=messages)
             history.seen(ACTOR, "runs", rows=[dict(row) for row in await connection.fetch(_RUNS)])
+            points = [dict(row) for row in await connection.fetch(_CHECKPOINTS)]
+            history.seen(
+                ACTOR, "checkpoints", rows=[{**point, "result": json.loads(point["result"])} for point in points]
+            )
             await _transitions(connection, history)
             await _events(connection, history)
             history.seen(ACTOR, "foreign_rows", rows=await _foreign(connection, canaries))

@@ -12,7 +12,9 @@ from tests.service.visitor import Deployment, Worker
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def lab() -> AsyncIterator[Lab]:
     """Stores and the model server; the model's answers take no time, so that only the platform's own time counts."""
-    async with Lab(settings={}, children=[c for c in default_children(1, 0.0) if c.name == "llm"]) as running:
+    async with Lab(
+        settings={}, children=[c for c in default_children(1, 0.0) if c.name in ("llm", "clickhouse")]
+    ) as running:
         yield running
 
 
@@ -20,7 +22,8 @@ async def lab() -> AsyncIterator[Lab]:
 async def deployment(lab: Lab) -> AsyncIterator[Deployment]:
     """A namespace of this test module's own."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    place = Deployment(lab, await lab.create_database(name), f"{name}:")
+    place = Deployment(lab, await lab.create_database(name), await lab.create_logs(name), f"{name}:")
+    await place.workload("", 0)
     yield place
     await place.stop()
     await lab.drop_namespace(name)

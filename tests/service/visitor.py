@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import datetime
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -10,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import clickhouse_connect
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from netra_sim.users import workload
 
 SECONDS = 10.0  # no answer takes longer, however busy the machine
 ENDS = ("agent_completed", "agent_error", "agent_death")
@@ -22,17 +26,19 @@ Frame = dict[str, Any]
 
 @dataclass
 class Deployment:
-    """One namespace: a database, a Redis prefix, and the workers on them."""
+    """One namespace: a database, one for the logs, a Redis prefix, and the workers on them."""
 
     lab: Any
     postgres_url: str
+    logs_url: str
     prefix: str
     started: list[Any] = field(default_factory=list)
 
     def environment(self, **settings: object) -> dict[str, str]:
         given = {
             "postgres_url": self.postgres_url, "redis_url": self.lab.redis.url, "redis_prefix": self.prefix,
-            "llm_url": self.lab.llm_url, "time_scale": 0.1, "worker": f"w{len(self.started) + 1}", **settings,
+            "clickhouse_url": self.logs_url, "llm_url": self.lab.llm_url, "time_scale": 0.1,
+            "worker": f"w{len(self.started) + 1}", **settings,
         }  # fmt: skip
         return {f"NETRA_{name.upper()}": str(value) for name, value in given.items()}
 
@@ -53,11 +59,15 @@ class Deployment:
             await connection.close()
 
     async def workload(self, user_id: str, days: int, project: str = "apollo") -> None:
-        sql = (
-            "INSERT INTO workload SELECT $1, current_date - d, 'netra-large', $3, 100, 1000, 5.0, 120.0 "
-            "FROM generate_series(1, $2) AS d"
-        )
-        await self.sql(sql, user_id, days, project)
+        """One call a day, up to today."""
+        day, now = datetime.timedelta(days=1), datetime.datetime.now(datetime.UTC)
+        rows = [
+            (user_id, now - day * n, "netra-large", project, 100, 900, 120, 28_000_000, "ok") for n in range(days)
+        ]  # fmt: skip
+        await workload.load(self.logs_url, [])
+        if rows:
+            async with await clickhouse_connect.get_async_client(dsn=self.logs_url, compress=False) as client:
+                await client.insert("workload", rows, column_names=workload.COLUMNS)
 
 
 @dataclass

@@ -77,7 +77,7 @@ AGENTS: dict[str, Agent] = {
             "Describe the workload: what it costs, by which models, and how fast they answer.",
             {
                 "total_cost": _number("usage_by_model/total_cost", 0, 1e9),
-                "mean_latency_ms": _number("latency_by_model/mean_ms", 0, 1e7),
+                "p95_latency_ms": _number("latency_by_model/p95_ms", 0, 1e7),
                 "findings": _texts("A finding about cost or latency"),
             },
             ("usage_by_model", "latency_by_model"),

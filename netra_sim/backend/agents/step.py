@@ -16,7 +16,7 @@ from netra_sim.backend.agents.tools import Tool, offered
 from netra_sim.backend.chat.messages import Entry, Event, Order, RunJournal
 from netra_sim.backend.reliability.policy import Policy, Unavailable
 from netra_sim.backend.reliability.together import together
-from netra_sim.backend.store.database import Database
+from netra_sim.backend.store.columns import Columns
 
 RunTool = Callable[[Call], Coroutine[Any, Any, dict[str, Any]]]
 Gather = Callable[[Sequence[Call], RunTool], Awaitable[list[dict[str, Any]]]]
@@ -41,7 +41,7 @@ class Bench:
     """What every agent works with."""
 
     model: Model
-    database: Database
+    columns: Columns
     tools: Mapping[str, Tool]
     policy: Policy
     gather: Gather
@@ -117,7 +117,7 @@ class Step:
             try:
                 run = tool
                 outcome = {
-                    "result": await self._bench.policy.run(lambda: run(self._bench.database, self._order.user_id))
+                    "result": await self._bench.policy.run(lambda: run(self._bench.columns, self._order.user_id))
                 }
             except Unavailable as error:
                 outcome = {"error": f"the tool could not reach its data ({error.dependency})"}

@@ -1,75 +1,77 @@
-"""The agents' tools: questions about one tenant's workload, answered by Postgres."""
+"""The agents' tools: questions about one tenant's workload, answered by ClickHouse."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from netra_sim.backend.store.database import Database
+from netra_sim.backend.store.columns import Columns
 
-Tool = Callable[[Database, str], Awaitable[dict[str, Any]]]
+Tool = Callable[[Columns, str], Awaitable[dict[str, Any]]]
 FULL_DAYS = 30
+NANOS = 1e9  # in a dollar
+SIMPLE = 500  # tokens in and out up to which the cheaper model's answers are as good
 
-# USD for a million tokens, and the next cheaper model with answers as good for simple requests.
-PRICES: dict[str, float] = {"netra-large": 20.0, "netra-medium": 6.0, "netra-small": 1.5}
-CHEAPER: dict[str, str] = {"netra-large": "netra-medium", "netra-medium": "netra-small"}
-SIMPLE_SHARE = 0.4  # the part of requests that the cheaper model can take over
+# Every question is bounded to the tenant by a bound value.
+_INVENTORY = """
+SELECT uniqExact(toDate(at)) AS days, arraySort(groupUniqArray(model)) AS models,
+    arraySort(groupUniqArray(project)) AS projects
+FROM workload WHERE user_id = {user:UUID}
+"""
+_USAGE = """
+SELECT model, any(project) AS project, count() AS requests, sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out,
+    sum(cost_nanos) AS cost_nanos
+FROM workload WHERE user_id = {user:UUID} GROUP BY model ORDER BY model
+"""
+_LATENCY = """
+SELECT if(grouping(model) = 0, model, '') AS name, quantilesExact(0.5, 0.95, 0.99)(latency_ms) AS ms, count() AS n
+FROM workload WHERE user_id = {user:UUID} GROUP BY GROUPING SETS ((model), ()) ORDER BY name
+"""
+_CHEAPER = """
+SELECT w.model AS model, any(p.cheaper) AS cheaper,
+    sum(w.tokens_in * (p.input_nanos - c.input_nanos) + w.tokens_out * (p.output_nanos - c.output_nanos)) AS saved_nanos
+FROM workload w JOIN prices p ON p.model = w.model JOIN prices c ON c.model = p.cheaper
+WHERE w.user_id = {user:UUID} AND w.tokens_in + w.tokens_out <= {simple:UInt32} GROUP BY w.model ORDER BY w.model
+"""
 
 
-async def data_inventory(database: Database, user_id: str) -> dict[str, Any]:
+async def data_inventory(columns: Columns, user_id: str) -> dict[str, Any]:
     """Which data there is: days, models, projects, and the share of the last 30 days that it covers."""
-    sql = (
-        "SELECT count(DISTINCT day) AS days, array_agg(DISTINCT model) AS models, array_agg(DISTINCT project) AS "
-        "projects FROM workload WHERE user_id = $1"
-    )
-    row = await database.fetchrow(sql, user_id)
-    days = int(row["days"]) if row else 0
+    (row,) = await columns.rows(_INVENTORY, user=user_id)
+    days = int(row["days"])
+    completeness = round(min(1.0, days / FULL_DAYS), 4)
     return {
-        "days": days,
-        "models": sorted(row["models"] or []) if row else [],
-        "projects": sorted(row["projects"] or []) if row else [],
-        "completeness": round(min(1.0, days / FULL_DAYS), 4),
-    }
+        "days": days, "models": list(row["models"]), "projects": list(row["projects"]), "completeness": completeness
+    }  # fmt: skip
 
 
-async def usage_by_model(database: Database, user_id: str) -> dict[str, Any]:
+async def usage_by_model(columns: Columns, user_id: str) -> dict[str, Any]:
     """Requests, tokens and cost (USD) by model, and the total."""
-    sql = (
-        "SELECT model, min(project) AS project, sum(requests)::bigint AS requests, sum(tokens)::bigint AS tokens, "
-        "sum(cost) AS cost FROM workload WHERE user_id = $1 GROUP BY model ORDER BY model"
-    )
-    rows = await database.fetch(sql, user_id)
-    models = [{**row, "cost": float(row["cost"])} for row in map(dict, rows)]
-    return {"models": models, "total_cost": float(sum(row["cost"] for row in rows))}
+    rows = await columns.rows(_USAGE, user=user_id)
+    total = sum(row["cost_nanos"] for row in rows)
+    models = [{**row, "cost": row["cost_nanos"] / NANOS} for row in rows]
+    return {"models": models, "total_cost": total / NANOS}
 
 
-async def latency_by_model(database: Database, user_id: str) -> dict[str, Any]:
-    """Mean latency in ms by model, weighted by requests, and over all."""
-    sql = (
-        "SELECT model, sum(latency_ms * requests) / nullif(sum(requests), 0) AS mean_ms, sum(requests)::bigint AS n "
-        "FROM workload WHERE user_id = $1 GROUP BY model ORDER BY model"
-    )
-    rows = await database.fetch(sql, user_id)
-    total = sum(row["n"] for row in rows)
-    mean = sum((row["mean_ms"] or 0.0) * row["n"] for row in rows) / total if total else 0.0
-    return {"models": {row["model"]: row["mean_ms"] for row in rows}, "mean_ms": mean}
+async def latency_by_model(columns: Columns, user_id: str) -> dict[str, Any]:
+    """Latency in ms by model and over all: median, p95 and p99, each the nearest rank."""
+    rows = await columns.rows(_LATENCY, user=user_id)
+    told = {row["name"]: dict(zip(("p50", "p95", "p99"), map(int, row["ms"]), strict=True)) for row in rows}
+    whole = told.pop("", {"p50": 0, "p95": 0, "p99": 0})
+    return {"models": told, "p95_ms": whole["p95"], "all": whole}
 
 
-async def cheaper_route(database: Database, user_id: str) -> dict[str, Any]:
+async def cheaper_route(columns: Columns, user_id: str) -> dict[str, Any]:
     """What moving the simple requests of each model to the next cheaper one would save, in USD and percent."""
-    usage = await usage_by_model(database, user_id)
-    saved = {}
-    for row in usage["models"]:
-        model = row["model"]
-        if model in CHEAPER:
-            saved[model] = row["cost"] * SIMPLE_SHARE * (1 - PRICES[CHEAPER[model]] / PRICES[model])
-    savings, total = sum(saved.values()), usage["total_cost"]
-    best = max(saved, key=lambda m: saved[m], default=None)
+    usage = await usage_by_model(columns, user_id)
+    rows = await columns.rows(_CHEAPER, user=user_id, simple=SIMPLE)
+    savings, total = sum(int(row["saved_nanos"]) for row in rows) / NANOS, usage["total_cost"]
+    best = max(rows, key=lambda row: int(row["saved_nanos"]), default=None)
     return {
-        "savings": round(savings, 6),
+        "savings": savings,
         "percent": round(100 * savings / total, 4) if total else 0.0,
-        "from": best,
-        "to": CHEAPER[best] if best else None,
+        "from": best["model"] if best else None,
+        "to": best["cheaper"] if best else None,
     }
 
 

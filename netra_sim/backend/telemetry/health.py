@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -21,7 +21,7 @@ Probe = Callable[[], Awaitable[bool]]
 class Health:
     """What the breakers told, and probes that ask the dependencies themselves; `critical` ones decide readiness."""
 
-    probes: Mapping[str, Probe]
+    probes: dict[str, Probe]
     critical: frozenset[str] = frozenset({"postgres"})
     _since: dict[str, tuple[State, float]] = field(default_factory=dict)
 
