@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netra_sim.backend import parts as parts_
-from netra_sim.backend.agents import llm
+from netra_sim.backend.agents import llm, rules
 from netra_sim.backend.agents.step import Bench
 from netra_sim.backend.agents.supervisor import Supervisor
 from netra_sim.backend.chat import threads
@@ -51,7 +51,8 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
     database = parts.database(settings.postgres_url, settings.pool_size, policies["postgres"], connect_timeout)
     store = parts.redis(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
     logs = Columns(settings.clickhouse_url, policies["clickhouse"])
-    model = llm.Model(settings, policies["llm"], policies["llm_fallback"])
+    falls_back = "fallback" not in settings.without
+    model = parts.model(settings, policies["llm"], policies["llm_fallback"] if falls_back else None)
     async with contextlib.AsyncExitStack() as stack:
         await database.open()
         stack.push_async_callback(database.close)
@@ -63,7 +64,7 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         accounts = Accounts(database, store, parts.tokens(await _keys(database, clock), settings), settings)
         hub = Hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
         publisher = Publisher(store, hub.offer)
-        bench = Bench(model, logs, parts.tools, policies["tool"], parts.gather)
+        bench = Bench(model, logs, parts.tools, policies["tool"], parts.gather, rules.RULES if falls_back else {})
         supervisor = Supervisor(
             lambda order: parts.journal(order, database, publisher, clock),
             bench, parts.schedule, settings.scaled(settings.run_deadline), settings.agents_at_once,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netra_sim.kernel.errors import BadValue
 
-Protection = Literal["deadline", "retry", "breaker", "timeout", "budget"]
+Protection = Literal["deadline", "retry", "breaker", "timeout", "budget", "fallback"]
 Tier = Literal["free", "early", "mid", "enterprise"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

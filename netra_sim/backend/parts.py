@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from netra_sim.backend.agents.llm import Model
 from netra_sim.backend.agents.schedule import Schedule, by_dependency
 from netra_sim.backend.agents.step import Gather, at_once
 from netra_sim.backend.agents.tools import TOOLS, Tool
@@ -32,6 +33,7 @@ class Parts:
     socket: type[Socket] = Socket
     inbox: type[Inbox] = Inbox
     journal: type[Journal] = Journal
+    model: type[Model] = Model
     schedule: Schedule = by_dependency
     gather: Gather = at_once
     tools: Mapping[str, Tool] = field(default_factory=lambda: TOOLS)

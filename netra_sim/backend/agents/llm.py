@@ -1,20 +1,26 @@
-"""The client of any OpenAI-compatible server: streamed completions under the model's policy."""
+"""The client of any OpenAI-compatible server: streamed completions under each model's policy, one model after the other."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
 
 import httpx
 import orjson
 
 from netra_sim.backend.agents.sse import Completion
 from netra_sim.backend.config import Settings
+from netra_sim.backend.reliability.deadline import deadline, remaining
 from netra_sim.backend.reliability.policy import Policy, Unavailable
 
 FIRST_TOKEN, BETWEEN_TOKENS = 15.0, 5.0
+RESERVE = 5.0  # seconds of a run's time that are left for an answer without the model
+TRIES = 2  # of each model, for an answer that can be used
 CLIENTS = 8  # one httpx client slows down with many requests at once; a few share the load
+By = Literal["primary", "fallback", "rule"]
+T = TypeVar("T")
 
 
 class ModelError(Exception):
@@ -25,6 +31,18 @@ class ModelError(Exception):
         self.status, self.retry_after = status, retry_after
 
 
+class BadAnswer(Exception):
+    """The model's answer cannot be used; the text says why, for the model too."""
+
+
+class NoAnswer(Exception):
+    """No model gave an answer that can be used; `text` is the longest one that broke off."""
+
+    def __init__(self, cause: Exception, text: str) -> None:
+        super().__init__(str(cause))
+        self.text = text
+
+
 def transient(error: BaseException) -> bool:
     """Timeout, connection, rate limit and unavailable are worth another try; refusals are final."""
     if isinstance(error, ModelError):
@@ -33,11 +51,13 @@ def transient(error: BaseException) -> bool:
 
 
 class Model:
-    """Primary model, then the fallback model."""
+    """Primary model, then the fallback model, if there is one."""
 
-    def __init__(self, settings: Settings, primary: Policy, fallback: Policy) -> None:
+    def __init__(self, settings: Settings, primary: Policy, fallback: Policy | None) -> None:
         self._settings = settings
-        self._chain = ((settings.primary_model, primary), (settings.fallback_model, fallback))
+        self._chain: list[tuple[By, str, Policy]] = [("primary", settings.primary_model, primary)]
+        if fallback is not None:
+            self._chain.append(("fallback", settings.fallback_model, fallback))
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
         make = {
             "base_url": settings.llm_url,
@@ -64,37 +84,72 @@ class Model:
             return False
         return answer.status_code == 200
 
-    async def complete(self, request: dict[str, Any], draw: str) -> Completion:
-        """The completion of a request; Unavailable when neither model gave one."""
-        for model, policy in self._chain[:-1]:
+    async def complete(self, request: dict[str, Any], draw: str, read: Callable[[Completion], T]) -> tuple[T, By]:
+        """What `read` makes of a completion, and whose it is; NoAnswer when no model gave a usable one.
+
+        `read` raises BadAnswer for what cannot be used. `draw` names the call; each attempt adds its number.
+        """
+        heard: list[Completion] = []
+        draws = (f"{draw}/{attempt}" for attempt in itertools.count(1))
+        with deadline(remaining() - self._settings.scaled(RESERVE)):
+            for by, model, policy in self._chain:
+                try:
+                    return await self._usable(policy, {**request, "model": model}, draws, read, heard), by
+                except (Unavailable, ModelError, BadAnswer) as error:
+                    trouble = error
+        raise NoAnswer(trouble, max((c.text for c in heard if not c.done), key=len, default="")) from trouble
+
+    async def _usable(
+        self,
+        policy: Policy,
+        request: dict[str, Any],
+        draws: Iterator[str],
+        read: Callable[[Completion], T],
+        heard: list[Completion],
+    ) -> T:
+        """One model's answer; it is told once what was wrong with its first."""
+        for left in reversed(range(TRIES)):
+            answer = await self._under(policy, request, draws, heard)
             try:
-                return await self._under(policy, {**request, "model": model}, draw)
-            except Unavailable:
-                continue
-        model, policy = self._chain[-1]
-        return await self._under(policy, {**request, "model": model}, draw)
+                return read(answer)
+            except BadAnswer as error:
+                if not left:
+                    raise
+                told = {"role": "system", "content": f"Your last answer could not be used: {error}. Answer again."}
+                request = {**request, "messages": [*request["messages"], told]}
+        raise AssertionError("unreachable")
 
-    async def _under(self, policy: Policy, request: dict[str, Any], draw: str) -> Completion:
-        attempts = itertools.count(1)
-        return await policy.run(lambda: self._stream(request, f"{draw}/{next(attempts)}"))
+    async def _under(
+        self, policy: Policy, request: dict[str, Any], draws: Iterator[str], heard: list[Completion]
+    ) -> Completion:
+        async def attempt() -> Completion:
+            heard.append(Completion())
+            await self._stream(request, next(draws), heard[-1])
+            return heard[-1]
 
-    async def _stream(self, request: dict[str, Any], draw: str) -> Completion:
+        return await policy.run(attempt)
+
+    async def _stream(self, request: dict[str, Any], draw: str, answer: Completion) -> None:
+        """Fill `answer` from the stream; TimeoutError when nothing is said for too long."""
         body = orjson.dumps({**request, "stream": True, "stream_options": {"include_usage": True}})
         headers = {"content-type": "application/json", "x-netra-draw": draw}
-        answer = Completion()
-        async with next(self._turn).stream("POST", "/chat/completions", content=body, headers=headers) as response:
+        async with (
+            asyncio.timeout_at(self._until(FIRST_TOKEN)) as idle,
+            next(self._turn).stream("POST", "/chat/completions", content=body, headers=headers) as response,
+        ):
             if response.status_code != 200:
                 raise await _refusal(response)
-            lines = response.aiter_lines()
-            wait = FIRST_TOKEN
-            while not answer.done:
-                async with asyncio.timeout(self._settings.scaled(wait) if self._waits else None):
-                    line = await anext(lines, None)
-                if line is None:
-                    raise ModelError(502, "the stream ended before its end mark")
+            async for line in response.aiter_lines():
+                before = answer.said
                 answer.feed(line)
-                wait = BETWEEN_TOKENS
-        return answer
+                if answer.done:
+                    return
+                if answer.said > before:  # keep-alives are no tokens
+                    idle.reschedule(self._until(BETWEEN_TOKENS))
+        raise ModelError(502, "the stream ended before its end mark")
+
+    def _until(self, seconds: float) -> float | None:
+        return asyncio.get_running_loop().time() + self._settings.scaled(seconds) if self._waits else None
 
 
 async def _refusal(response: httpx.Response) -> ModelError:

@@ -25,6 +25,7 @@ class Completion:
     done: bool = False
     finish: str | None = None
     tokens: int = 0
+    said: int = 0  # characters of text and of tool calls
     _calls: dict[int, list[str]] = field(default_factory=dict)
 
     def feed(self, line: str) -> None:
@@ -52,10 +53,13 @@ class Completion:
         return [Call(id_, name, arguments) for _, (id_, name, arguments) in sorted(self._calls.items())]
 
     def _delta(self, delta: dict[str, Any]) -> None:
-        self.text += delta.get("content") or ""
+        text = delta.get("content") or ""
+        self.text += text
+        self.said += len(text)
         for part in delta.get("tool_calls") or []:
             call = self._calls.setdefault(part.get("index", 0), ["", "", ""])
             function = part.get("function") or {}
             call[0] = part.get("id") or call[0]
             call[1] = function.get("name") or call[1]
             call[2] += function.get("arguments") or ""
+            self.said += len(function.get("name") or "") + len(function.get("arguments") or "")

@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
-from netra_sim.backend.agents.llm import Model
+from netra_sim.backend.agents import rules
+from netra_sim.backend.agents.llm import BadAnswer, By, Model, NoAnswer
+from netra_sim.backend.agents.rules import Rule
 from netra_sim.backend.agents.specs import Agent
-from netra_sim.backend.agents.sse import Call
+from netra_sim.backend.agents.sse import Call, Completion
 from netra_sim.backend.agents.tools import Tool, offered
 from netra_sim.backend.chat.messages import Entry, Event, Order, RunJournal
 from netra_sim.backend.reliability.policy import Policy, Unavailable
@@ -20,11 +22,6 @@ from netra_sim.backend.store.columns import Columns
 
 RunTool = Callable[[Call], Coroutine[Any, Any, dict[str, Any]]]
 Gather = Callable[[Sequence[Call], RunTool], Awaitable[list[dict[str, Any]]]]
-TRIES = 2  # for an answer that does not satisfy its schema
-
-
-class BadAnswer(Exception):
-    """The model's answer does not satisfy the agent's schema."""
 
 
 class ToolFailed(Exception):
@@ -45,6 +42,7 @@ class Bench:
     tools: Mapping[str, Tool]
     policy: Policy
     gather: Gather
+    rules: Mapping[str, Rule]
 
 
 class Step:
@@ -53,18 +51,21 @@ class Step:
     def __init__(self, agent: Agent, order: Order, journal: RunJournal, bench: Bench) -> None:
         self._agent, self._order, self._journal, self._bench = agent, order, journal, bench
         self._thoughts = 0
+        self.by: By = "primary"
 
     async def run(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """The agent's checked answer, given what the agents before it found."""
+        """The agent's checked answer, given what the agents before it found; `by` then says whose it is."""
         begun = time.monotonic()
         events = [self.event("agent_started", status="started", message=self._agent.prompt), self._thinking(10)]
         await self._journal.write(Entry(events))
         talk = self._opening(known)
+        results: dict[str, Any] = {}
         if self._agent.tools:
-            talk += await self._with_tools(talk)
-        result = await self._answer(talk)
+            told, results = await self._with_tools(talk)
+            talk += told
+        result, self.by = await self._answer(talk, known, results)
         took = round((time.monotonic() - begun) * 1000, 3)
-        done = self.event("agent_completed", status="completed", result=result, execution_time_ms=took)
+        done = self.event("agent_completed", status="completed", result=result, by=self.by, execution_time_ms=took)
         await self._journal.write(Entry([done], checkpoint=(self._agent.name, result)))
         return result
 
@@ -84,13 +85,9 @@ class Step:
             {"role": "user", "content": self._order.text},
         ]
 
-    async def _with_tools(self, talk: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What the model asked the tools, and what they said."""
-        request = {"messages": talk, "tools": offered(self._agent.tools), "tool_choice": "required"}
-        answer = await self._bench.model.complete(request, self._draw(0))
-        calls = answer.calls
-        if not calls:
-            raise BadAnswer("no tool was called")
+    async def _with_tools(self, talk: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What was asked of the tools and what they said, as messages; and their results by name."""
+        calls = await self._calls(talk)
         outcomes = await self._bench.gather(calls, self._call)
         if errors := [o["error"] for o in outcomes if "error" in o]:
             raise ToolFailed("; ".join(errors))
@@ -102,7 +99,19 @@ class Step:
             {"role": "tool", "tool_call_id": c.id, "content": orjson.dumps(o["result"]).decode()}
             for c, o in zip(calls, outcomes, strict=True)
         ]
-        return [{"role": "assistant", "content": None, "tool_calls": asked}, *told]
+        results = {c.name: o["result"] for c, o in zip(calls, outcomes, strict=True)}
+        return [{"role": "assistant", "content": None, "tool_calls": asked}, *told], results
+
+    async def _calls(self, talk: list[dict[str, Any]]) -> Sequence[Call]:
+        """The tool calls that the model asks for; without it, each tool that the agent has."""
+        request = {"messages": talk, "tools": offered(self._agent.tools), "tool_choice": "required"}
+        try:
+            calls, _ = await self._bench.model.complete(request, self._draw("tools"), called)
+        except NoAnswer:
+            if self._agent.name not in self._bench.rules:
+                raise
+            return rules.calls(self._agent)
+        return calls
 
     async def _call(self, call: Call) -> dict[str, Any]:
         """Run one tool; its failure is a result that says so."""
@@ -126,20 +135,35 @@ class Step:
         await self._journal.write(Entry([done]))
         return outcome
 
-    async def _answer(self, talk: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _answer(
+        self, talk: list[dict[str, Any]], known: Mapping[str, Any], results: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], By]:
         schema = {"name": self._agent.name, "schema": self._agent.schema()}
         request = {"messages": talk, "response_format": {"type": "json_schema", "json_schema": schema}}
-        problem = ""
-        for attempt in range(1, TRIES + 1):
-            answer = await self._bench.model.complete(request, self._draw(attempt))
-            try:
-                return checked(answer.text, self._agent)
-            except BadAnswer as error:
-                problem = str(error)
-        raise BadAnswer(problem)
+        try:
+            return await self._bench.model.complete(request, self._draw("answer"), self._read)
+        except NoAnswer as error:
+            rule = self._bench.rules.get(self._agent.name)
+            if rule is None:
+                raise
+            answer = rule(rules.Facts(self._order.text, known, results, error.text))
+            return checked(orjson.dumps(answer).decode(), self._agent), "rule"
 
-    def _draw(self, attempt: int) -> str:
-        return f"{self._order.user_id}/{self._order.message_id}/{self._agent.name}/{attempt}"
+    def _read(self, completion: Completion) -> dict[str, Any]:
+        return checked(completion.text, self._agent)
+
+    def _draw(self, stage: str) -> str:
+        return f"{self._order.user_id}/{self._order.message_id}/{self._agent.name}/{stage}"
+
+
+def called(completion: Completion) -> list[Call]:
+    """The tool calls of a completion; BadAnswer when there is none or its arguments are no JSON object."""
+    if not completion.calls:
+        raise BadAnswer("no tool was called")
+    for call in completion.calls:
+        if not isinstance(_arguments(call), dict):
+            raise BadAnswer(f"the arguments of {call.name} are not a JSON object")
+    return completion.calls
 
 
 def checked(text: str, agent: Agent) -> dict[str, Any]:
@@ -174,4 +198,4 @@ def _arguments(call: Call) -> Any:
     try:
         return orjson.loads(call.arguments or "{}")
     except orjson.JSONDecodeError:
-        return {}
+        return None

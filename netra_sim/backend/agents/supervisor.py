@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from netra_sim.backend.agents.llm import ModelError
+from netra_sim.backend.agents.llm import BadAnswer, By, NoAnswer
 from netra_sim.backend.agents.machine import TABLE, check
 from netra_sim.backend.agents.schedule import Schedule
 from netra_sim.backend.agents.specs import AGENTS, ROUTES, route_for
-from netra_sim.backend.agents.step import BadAnswer, Bench, Step, ToolFailed
+from netra_sim.backend.agents.step import Bench, Step, ToolFailed
 from netra_sim.backend.chat.messages import Claimed, Entry, Event, Order, RunJournal
 from netra_sim.backend.reliability.deadline import deadline
 from netra_sim.backend.reliability.policy import Unavailable
 
 log = logging.getLogger("netra.supervisor")
 OpenJournal = Callable[[Order], RunJournal]
+WORSE: tuple[By, ...] = ("primary", "fallback", "rule")
 CLOSES = 3  # tries to write a run's end against writes that were still on their way
 
 
@@ -31,6 +32,7 @@ class Run:
         self._state = "pending"
         self._known: dict[str, Any] = {}
         self._failed: dict[str, str] = {}
+        self._by: dict[str, By] = {}
         self._begun = time.monotonic()
 
     async def run(self) -> None:
@@ -64,11 +66,22 @@ class Run:
         if report is None:
             await self.close("agent_error", "failed", self._failed.get("reporting", "No report was written."))
             return
-        partial = route != "sufficient" or bool(self._failed)
-        figures = self._known.get("optimization", {})
-        answer = {**figures, **report, "route": route, "partial": partial, "missing": sorted(self._failed)}
+        missing = self._missing()
+        answer = {
+            **self._known.get("optimization", {}),
+            **report,
+            "route": route,
+            "partial": route != "sufficient" or bool(missing),
+            "missing": missing,
+            "by": max(self._by.values(), key=WORSE.index),
+        }
         done = self._event("agent_completed", status="completed", result=answer, execution_time_ms=self._took())
-        await self._move("completed", done, ("supervisor", answer), report["summary"])
+        notice = f"\n\nThis answer is partial. Missing, or by rule only: {', '.join(missing)}." if missing else ""
+        await self._move("completed", done, ("supervisor", answer), f"{report['summary']}{notice}")
+
+    def _missing(self) -> list[str]:
+        """The agents whose work is not in the answer, or is by rule only."""
+        return sorted({*self._failed, *(name for name, by in self._by.items() if by == "rule")})
 
     async def _move(
         self, state: str, event: Event, checkpoint: tuple[str, dict[str, Any]] | None = None, text: str | None = None
@@ -80,9 +93,11 @@ class Run:
     async def _agent(self, name: str) -> None:
         """Run one agent; its failure is told and named, and the others go on."""
         step = Step(AGENTS[name], self._order, self._journal, self._bench)
+        missing = self._missing()
         try:
-            self._known[name] = await step.run(self._known)
-        except (Unavailable, ModelError, BadAnswer, ToolFailed) as error:
+            self._known[name] = await step.run({**self._known, "missing": missing} if missing else self._known)
+            self._by[name] = step.by
+        except (Unavailable, NoAnswer, BadAnswer, ToolFailed) as error:
             if isinstance(error, Unavailable) and error.dependency == "postgres":
                 raise
             self._failed[name] = _plain(error)
@@ -153,6 +168,6 @@ class Supervisor:
 def _plain(error: Exception) -> str:
     if isinstance(error, ToolFailed):
         return f"A tool gave no data: {error}."
-    if isinstance(error, Unavailable):
-        return "The language model does not answer."
-    return "The language model's answer could not be used."
+    if isinstance(error, NoAnswer):
+        return "The language model gave no answer that can be used."
+    return "The answer could not be used."

@@ -40,28 +40,24 @@ class Breaker:
         self._last: deque[bool] = deque(maxlen=WINDOW)
         self._row = 0
         self._until = 0
-        self._probing = False
 
     def admit(self) -> float:
-        """Let a call out when closed; when open, one probe after the pause."""
+        """Let a call out when closed; when open, one probe after the pause, and a further one if that one hangs."""
         if self.state == "closed":
             return 0.0
         wait = (self._until - self._clock.now_ns()) / 1e9
         if wait > 0:
             return wait
-        if self._probing:
-            return self._pause
         self._enter("half_open")
-        self._probing = True
+        self._until = self._clock.now_ns() + round(self._first * 1e9)
         return 0.0
 
     def record(self, *, ok: bool, probe: bool = False) -> None:
         """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""
-        if probe:
-            self._probing = False
+        if probe and self.state == "half_open":
             self._close() if ok else self._open(min(self._pause * 2, self._cap))
             return
-        if self.state != "closed":  # it set out before the breaker opened: only the probe decides now
+        if probe or self.state != "closed":  # it set out before another decided, or before the opening
             return
         self._last.append(ok)
         self._row = 0 if ok else self._row + 1
@@ -71,8 +67,8 @@ class Breaker:
 
     def abandon(self, *, probe: bool = False) -> None:
         """A cancelled probe leaves its place to the next call."""
-        if probe:
-            self._probing = False
+        if probe and self.state == "half_open":
+            self._until = self._clock.now_ns()
 
     def _open(self, pause: float) -> None:
         self._pause = pause

@@ -39,6 +39,9 @@ TABLE: dict[str, Row] = {
 }
 
 
+BUDGET_WINDOW = 10.0  # seconds
+
+
 class Unavailable(Exception):
     """A dependency could not be used; `retry_after` says when to try again, in seconds."""
 
@@ -68,7 +71,7 @@ class Policy:
         self._timeout = math.inf if "timeout" in without else row.timeout * scale
         tries = 1 if "retry" in without else row.tries
         self._backoff = Backoff(tries, row.backoff * scale, row.backoff_cap * scale)
-        self._budget: BudgetLike = BareBudget() if "budget" in without else Budget(clock)
+        self._budget: BudgetLike = BareBudget() if "budget" in without else Budget(clock, BUDGET_WINDOW * scale)
         self.breaker: BreakerLike = (
             BareBreaker()
             if "breaker" in without
@@ -118,13 +121,16 @@ class Policy:
             self.breaker.abandon(probe=probe)
             raise Late
         try:
-            async with asyncio.timeout(None if math.isinf(limit) else limit):
+            async with asyncio.timeout(None if math.isinf(limit) else limit) as within:
                 result = await call()
         except asyncio.CancelledError:
             self.breaker.abandon(probe=probe)
             raise
         except Exception as error:
-            self.breaker.record(ok=not self._transient(error), probe=probe)
+            if within.expired() and limit < self._timeout:  # cut by what was left of our own time
+                self.breaker.abandon(probe=probe)
+            else:
+                self.breaker.record(ok=not self._transient(error), probe=probe)
             raise
         self.breaker.record(ok=True, probe=probe)
         return result

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from netra_sim.backend.agents.llm import BadAnswer
 from netra_sim.backend.agents.specs import AGENTS
 from netra_sim.backend.agents.sse import Call
-from netra_sim.backend.agents.step import BadAnswer, at_once, checked
+from netra_sim.backend.agents.step import at_once, checked
 
 GOOD: dict[str, dict[str, Any]] = {
     "triage": {"category": "cost", "completeness": 0.5, "summary": "s"},
