@@ -10,6 +10,7 @@ from netra_sim.defects.agents import (
     steps_in_sequence,
     transition_skipped,
 )
+from netra_sim.defects.model import model_given_up, naive_model_client
 from netra_sim.defects.sockets import (
     event_dropped,
     event_sent_twice,
@@ -33,6 +34,8 @@ __all__ = [
     "event_dropped",
     "event_forgotten",
     "event_sent_twice",
+    "model_given_up",
+    "naive_model_client",
     "steps_in_sequence",
     "stream_not_kept",
     "subprotocol_ignored",

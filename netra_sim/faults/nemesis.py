@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.faults.plan import Plan, Step
-from netra_sim.kernel.errors import UnknownName
+from netra_sim.faults.plan import SCRIPT, Plan, Step
+from netra_sim.faults.script import Rules
+from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 
 EARLY = 5.0  # the proxy's own lease outlives ours by this many seconds: it acts only when we are gone
@@ -36,23 +37,39 @@ class Killable(Protocol):
         ...
 
 
+class Scripted(Protocol):
+    """A model server that takes this run's rules."""
+
+    async def put(self, name: str, rules: Rules) -> int:
+        """Put the rules named so in force, none to remove them; the hits of those replaced."""
+        ...
+
+
 class Nemesis:
     """One run's faults; edges are named `<prefix><target>` at the proxy."""
 
     def __init__(
-        self, plan: Plan, control: FaultControl, killables: Mapping[str, Killable], history: HistoryWriter, prefix: str
+        self,
+        plan: Plan,
+        control: FaultControl,
+        killables: Mapping[str, Killable],
+        history: HistoryWriter,
+        prefix: str,
+        scripted: Scripted | None = None,
     ) -> None:
         self._plan, self._control, self._killables = plan, control, killables
-        self._history, self._prefix = history, prefix
+        self._history, self._prefix, self._scripted = history, prefix, scripted
         for step in plan.steps:
             if step.on_process and step.target not in killables:
                 raise UnknownName(what="process", name=step.target, known=", ".join(killables))
+            if step.kind == SCRIPT and scripted is None:
+                raise BadValue(field="kind", value=SCRIPT, allowed="what needs no script: no model server was given")
 
     async def run(self) -> None:
         """Every step at its time; cancelled, it heals at once what it struck. FaultError when the proxy has gone."""
         planned = [
             (n, step, self._history.fault(None, step.kind, "planned", target=step.target, at=step.at, lease=step.lease,
-                                          attributes=dict(step.attributes)))
+                                          attributes=dict(step.attributes), **_named(step)))
             for n, step in enumerate(self._plan.steps)
         ]  # fmt: skip
         try:
@@ -75,16 +92,18 @@ class Nemesis:
             if step.heal and firing.exception() is None:
                 await _through(asyncio.ensure_future(self._heal(on, step, fault)))
 
-    def _on(self, number: int, step: Step) -> _OnWire | _OnProcess:
+    def _on(self, number: int, step: Step) -> _OnWire | _OnProcess | _OnScript:
+        if step.kind == SCRIPT and self._scripted is not None:
+            return _OnScript(self._scripted, f"{step.kind}-{number}", step)
         if step.on_process:
             return _OnProcess(self._killables[step.target], step)
         return _OnWire(self._control, f"{self._prefix}{step.target}", f"{step.kind}-{number}", step, self._plan.seed)
 
-    async def _fire(self, on: _OnWire | _OnProcess, step: Step, fault: int) -> None:
+    async def _fire(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
         hits = await on.strike()
         self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits)
 
-    async def _heal(self, on: _OnWire | _OnProcess, step: Step, fault: int) -> None:
+    async def _heal(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
         hits = await on.heal()
         self._history.fault(fault, step.kind, "healed", target=step.target, hits=hits)
 
@@ -132,6 +151,25 @@ class _OnProcess:
     async def heal(self) -> int:
         await (self._process.resume() if self._pauses else self._process.restart())
         return 1
+
+
+class _OnScript:
+    """A step's rules at the model server; what they struck is known when they are removed."""
+
+    def __init__(self, scripted: Scripted, name: str, step: Step) -> None:
+        self._scripted, self._name, self._rules = scripted, name, step.script
+
+    async def strike(self) -> int:
+        await self._scripted.put(self._name, self._rules)
+        return 0
+
+    async def heal(self) -> int:
+        return await self._scripted.put(self._name, ())
+
+
+def _named(step: Step) -> dict[str, Any]:
+    """What only some steps have."""
+    return {k: v for k, v in (("label", step.label), ("script", list(step.script))) if v}
 
 
 async def _through(task: asyncio.Future[None]) -> None:

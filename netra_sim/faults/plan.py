@@ -12,13 +12,15 @@ from netra_sim.faults import kinds
 from netra_sim.kernel.errors import BadValue, UnknownName
 
 PROCESS_KINDS = ("kill", "pause", "restart")
+SCRIPT = "script"  # the model server misbehaves by rules
 
 
 @dataclass(frozen=True)
 class Step:
     """One fault: `at` seconds after the load begins, for `lease` seconds (None: to the end of the plan).
 
-    `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process.
+    `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
+    or `script`, which puts rules in force for this run at the model server. `label` is its name for checks.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
 
@@ -30,11 +32,14 @@ class Step:
     stream: str = "downstream"
     toxicity: float = 1.0
     heal: bool = True
+    script: Sequence[Mapping[str, Any]] = ()
+    label: str = ""
 
     def __post_init__(self) -> None:
         """UnknownName or BadValue names the field that is wrong and what it takes."""
-        if self.kind not in (*kinds.KINDS, *PROCESS_KINDS):
-            raise UnknownName(what="kind of fault", name=self.kind, known=", ".join((*kinds.KINDS, *PROCESS_KINDS)))
+        known = (*kinds.KINDS, *PROCESS_KINDS, SCRIPT)
+        if self.kind not in known:
+            raise UnknownName(what="kind of fault", name=self.kind, known=", ".join(known))
         named = isinstance(self.target, str) and self.target != ""
         _must(named, "target", self.target, "an edge (postgres, redis, llm, edge) or a process")
         _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
@@ -44,7 +49,9 @@ class Step:
         _must(_number(self.toxicity) and 0 <= self.toxicity <= 1, "toxicity", self.toxicity, "0 to 1")
         _must(isinstance(self.heal, bool), "heal", self.heal, "true or false")
         _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object of integers")
+        _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()
+        self._check_script()
 
     def _check_attributes(self) -> None:
         """A plan is written by hand: here, unlike in the API, an attribute that means nothing is an error."""
@@ -54,6 +61,19 @@ class Step:
                 raise UnknownName(what=f"attribute of {self.kind}", name=name, known=", ".join(known) or "none")
         if self.kind in kinds.KINDS:
             kinds.make(self.kind, self.attributes)
+
+    def _check_script(self) -> None:
+        """Rules and the kind `script` belong together; what a rule may say is the model server's to check."""
+        allowed = 'rules {"match": {…}, "do": {…}}'
+        listed = isinstance(self.script, Sequence) and not isinstance(self.script, str)
+        sound = listed and all(isinstance(r, Mapping) and isinstance(r.get("do"), Mapping) for r in self.script)
+        _must(sound, "script", self.script, f"a list of {allowed}")
+        object.__setattr__(self, "script", tuple(self.script))
+        if self.kind == SCRIPT:
+            _must(self.target == "llm", "target", self.target, "llm, for a script")
+            _must(bool(self.script), "script", [], f"at least one of the {allowed}")
+        else:
+            _must(not self.script, "script", self.script, f"nothing for {self.kind}")
 
     @property
     def on_process(self) -> bool:

@@ -51,6 +51,7 @@ async def platform(
             "NETRA_CLICKHOUSE_URL": proxied.get("clickhouse", ""),
             "NETRA_LLM_URL": proxied["llm"],
             "NETRA_REDIS_PREFIX": f"{name}:",
+            **({"NETRA_LLM_KEY": name} if lab.llm.owned else {}),  # another's server has keys of its own
             "NETRA_SEED": str(seed),
             "NETRA_TIME_SCALE": str(lab.time_scale),
             "NETRA_WITHOUT": ",".join(without),

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
+from netra_sim.externals.llm import script
+from netra_sim.faults.plan import SCRIPT
 from netra_sim.kernel.errors import NotOurs
 from netra_sim.kernel.history import History
 from netra_sim.lab.lab import Lab
@@ -117,12 +119,16 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters) -> None:
-    """NotOurs when the plan strikes a process that was given by URL."""
+    """NotOurs when the plan strikes a process, or scripts a model, given by URL; BadValue for a wrong script."""
     stores = {store.name: store for store in (lab.postgres, lab.redis)}
     for step in scenario.plan(parameters):
         store = stores.get(step.target)
         if step.on_process and store is not None and not store.owned:
             raise NotOurs(action=step.kind, service=step.target, setting=f"NETRA_{step.target.upper()}")
+        if step.kind == SCRIPT:
+            script.parse(list(step.script))
+            if not lab.llm.owned:
+                raise NotOurs(action=SCRIPT, service="llm", setting="NETRA_LLM")
 
 
 def overall(verdicts: Sequence[Verdict], controls: Sequence[dict[str, Any]]) -> Outcome:

@@ -12,6 +12,7 @@ from netra_sim.faults.control import FaultControl
 from netra_sim.faults.nemesis import Nemesis
 from netra_sim.faults.plan import Plan
 from netra_sim.faults.residue import residue
+from netra_sim.faults.script import ScriptControl
 from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import Lab
@@ -53,16 +54,17 @@ class Trial:
             async with (
                 self._up(history),
                 FaultControl(self.lab.proxy.url) as control,
+                ScriptControl(self.lab.llm_url, self.name) as model,
                 self._platform(control, history) as at,
             ):
                 known = [who.account for who in people if not who.signs_up]
                 logs = await self._seed(at, rng, known)
                 self.tell("load")
-                await self._strike(at, control, history, people)
+                await self._strike(at, control, model, history, people)
                 self.tell("settling")
                 await settled(at.database_url, self.parameters.scaled(SETTLE))
                 self.tell("auditing")
-                await self._audit(at, control, history, people)
+                await self._audit(at, control, model, history, people)
                 for log in logs:
                     history.seen("auditor", "workload", **workload.facts(log))
             return history.freeze()
@@ -100,14 +102,16 @@ class Trial:
         seed = self.parameters.seed
         return platform(self.lab, control, self.name, seed, without=without, defect=defect, started=started)
 
-    async def _strike(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
+    async def _strike(
+        self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
+    ) -> None:
         """Load and faults side by side; the faults end with the load at the latest."""
         p = self.parameters
         settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
         rng = Rng(p.seed).child("users")
         steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
-        nemesis = Nemesis(Plan(steps, p.seed), control, killables, history, prefix=f"{self.name}/")
+        nemesis = Nemesis(Plan(steps, p.seed), control, killables, history, f"{self.name}/", model)
 
         async def life(number: int) -> None:
             await Session(people[number - 1], settings, history, rng).run()
@@ -117,9 +121,13 @@ class Trial:
             await drive(arrivals(rng, p.users, p.window), life, history, self.scenario.lasts(p))
             striking.cancel()  # what was not healed yet is healed now
 
-    async def _audit(self, at: Platform, control: FaultControl, history: HistoryWriter, people: list[Persona]) -> None:
+    async def _audit(
+        self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
+    ) -> None:
         await audit(at.database_url, history, {who.account.email: who.account.canary for who in people})
         await audit_streams(self.lab.redis.url, f"{self.name}:", history)
+        if self.lab.llm.owned:
+            history.seen("auditor", "llm_calls", rows=await model.log())
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
         left = await residue(control, f"{self.name}/", killables)
         history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

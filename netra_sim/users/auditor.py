@@ -18,6 +18,9 @@ ACTOR = "auditor"
 POLL_S = 0.05
 _CANARY = "canary-[0-9a-f]{8}"
 _MESSAGES = "SELECT user_id::text, id::text FROM messages WHERE role = 'user' ORDER BY n"
+_ANSWERS = """
+    SELECT run_id::text, user_id::text, thread_id::text, text FROM messages WHERE role = 'assistant' ORDER BY n
+"""
 _RUNS = "SELECT id::text AS run_id, user_id::text, thread_id::text, status, route FROM runs ORDER BY created_at, id"
 _UNDER_WAY = "SELECT count(*) FROM runs WHERE status NOT IN ('completed', 'failed', 'timeout', 'dead', 'cancelled')"
 _TRANSITIONS = "SELECT run_id::text, from_state, to_state FROM run_transitions ORDER BY run_id, n"
@@ -70,7 +73,7 @@ async def settled(url: str, within_s: float) -> int:
 
 
 async def audit(url: str, history: HistoryWriter, canaries: Mapping[str, str]) -> None:
-    """Record messages, runs, transitions, events and foreign rows of one database; `canaries` are by e-mail address.
+    """Record messages, answers, runs, transitions, events and foreign rows of one database; `canaries` are by e-mail address.
 
     All is read in one snapshot. What asyncpg raises is passed on: without its facts a run cannot be judged.
     """
@@ -81,6 +84,7 @@ async def audit(url: str, history: HistoryWriter, canaries: Mapping[str, str]) -
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             messages = [list(row) for row in await connection.fetch(_MESSAGES)]
             history.seen(ACTOR, "messages", rows=messages)
+            history.seen(ACTOR, "answers", rows=[dict(row) for row in await connection.fetch(_ANSWERS)])
             history.seen(ACTOR, "runs", rows=[dict(row) for row in await connection.fetch(_RUNS)])
             points = [dict(row) for row in await connection.fetch(_CHECKPOINTS)]
             history.seen(

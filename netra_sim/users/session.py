@@ -233,8 +233,9 @@ def _tell_end(chat: Op, end: wire.Frame) -> None:
     data, result = end.data, end.data.get("result")
     status = str(data.get("status") or end.type.removeprefix("agent_"))
     if end.type == "agent_completed":
-        partial = bool(result.get("partial")) if isinstance(result, dict) else False
-        chat.ok(run_id=end.run_id, status=status, partial=partial)
+        told = result if isinstance(result, dict) else {}
+        facts = {"partial": bool(told.get("partial")), "missing": told.get("missing") or [], "by": told.get("by")}
+        chat.ok(run_id=end.run_id, status=status, **facts)
     else:
         code, message = str(data.get("code") or end.type), str(data.get("message") or data.get("reason") or "")
         chat.fail(code, message, run_id=end.run_id, status=status)

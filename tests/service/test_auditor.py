@@ -109,6 +109,8 @@ async def test_every_fact_is_recorded(postgres: str, store: asyncpg.Connection):
         (RUN_A, ANN, "completed"),
         (RUN_B, BOB, "pending"),
     ]
+    (answers,) = history.seen("answers")
+    assert answers.value["rows"] == [{"run_id": RUN_A, "user_id": ANN, "thread_id": THREAD_A, "text": "an answer"}]
     assert chain.value == {"run_id": RUN_A, "chain": [["pending", "starting"], ["starting", "running"]]}
     streams = {r.value["user_id"]: r.value for r in history.seen("events")}
     assert streams[ANN]["seqs"] == [1, 3]

@@ -110,7 +110,7 @@ async def test_errors_have_the_shape_of_the_api(http: httpx.AsyncClient):
 
 async def test_the_script_decides_and_the_log_tells(http: httpx.AsyncClient):
     rules = [{"match": {"agent": "triage", "nth": 1}, "do": {"status": 429, "retry_after": 0.25}}]
-    assert (await http.put("/script", json=rules)).json() == {"rules": 1}
+    assert (await http.put("/script", json=rules)).json() == {"rules": 1, "hits": 0}
     refused = await ask(http, "u/log/triage/1")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "0.25")
     assert (await ask(http, "u/log/triage/2")).status_code == 200
@@ -155,3 +155,46 @@ async def test_a_client_that_hangs_up_ends_its_request(http: httpx.AsyncClient):
     async with asyncio.timeout(2):
         while not [e for e in (await http.get("/requests")).json() if e["draw"] == "u/gone/a/1" and e["status"] == 499]:
             continue
+
+
+async def test_a_script_of_one_key_leaves_the_others_alone_and_counts_its_hits(http: httpx.AsyncClient):
+    await http.put("/script?key=ann&name=down", json=[{"do": {"status": 503}}])
+    refused = await http.post(
+        "/v1/chat/completions",
+        json={"model": "netra-large", "messages": [USER]},
+        headers={"authorization": "Bearer ann", "x-netra-draw": "ann/m/data/answer/1"},
+    )
+    assert (refused.status_code, (await ask(http)).status_code) == (503, 200)
+    assert (await http.put("/script?key=ann&name=down", json=[])).json() == {"rules": 0, "hits": 1}
+    (entry,) = (await http.get("/requests?key=ann")).json()
+    assert (entry["agent"], entry["status"], entry["outcome"], entry["tokens"]) == ("data", 503, "refused", 0)
+
+
+async def test_a_reset_breaks_the_connection_before_any_byte(http: httpx.AsyncClient):
+    await http.put("/script", json=[{"do": {"reset": True}}])
+    with pytest.raises(httpx.ReadError):
+        await ask(http, "u/reset/a/1")
+    (entry,) = [e for e in (await http.get("/requests")).json() if e["draw"] == "u/reset/a/1"]
+    assert (entry["status"], entry["outcome"]) == (0, "reset")
+
+
+async def test_a_stalled_stream_is_silent_until_the_client_leaves(http: httpx.AsyncClient):
+    await http.put("/script", json=[{"do": {"stall_after_tokens": 12}}])
+    body = {"model": "netra-large", "messages": [USER], "stream": True}
+    said = []
+    with pytest.raises(httpx.ReadTimeout):
+        async with http.stream(
+            "POST", "/v1/chat/completions", json=body, headers={"x-netra-draw": "u/stall/a/1"}, timeout=0.2
+        ) as response:
+            async for line in response.aiter_lines():
+                said.append(line)
+                if len(said) == 1:
+                    (entry,) = [e for e in (await http.get("/requests")).json() if e["draw"] == "u/stall/a/1"]
+                    assert (entry["status"], entry["outcome"]) == (None, "stalled")
+    assert said
+    async with asyncio.timeout(2):
+        while not [e for e in (await http.get("/requests")).json() if e["draw"] == "u/stall/a/1" and e["status"]]:
+            continue
+    (entry,) = [e for e in (await http.get("/requests")).json() if e["draw"] == "u/stall/a/1"]
+    assert (entry["status"], entry["outcome"], entry["tokens"]) == (499, "stalled", 12)
+    assert 0.15 < entry["silent"] < entry["seconds"]

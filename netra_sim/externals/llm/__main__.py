@@ -6,12 +6,14 @@ import argparse
 import json
 import signal
 import socket
+import struct
 import sys
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from netra_sim.externals.llm.server import Simulator
+from netra_sim.externals.llm.server import RESET, Simulator
 
 
 class _Announcing(uvicorn.Server):
@@ -23,6 +25,19 @@ class _Announcing(uvicorn.Server):
             print(json.dumps({"ready": True, "port": sockets[0].getsockname()[1]}), flush=True)
 
 
+class _Resettable(HttpToolsProtocol):
+    """Lets a request reset its connection: with a linger time of 0, a close sends RST."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][RESET] = self._reset
+
+    def _reset(self) -> None:
+        bare = self.transport.get_extra_info("socket")
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     options = _options(argv)
@@ -31,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     config = uvicorn.Config(
         Simulator(options.seed, options.time_scale).app(),
         loop="uvloop",
-        http="httptools",
+        http=_Resettable,
         ws="none",
         lifespan="off",
         access_log=False,

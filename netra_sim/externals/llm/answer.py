@@ -62,6 +62,19 @@ def spoil(answer: Answer) -> Answer:
     return replace(answer, text=_half(answer.text), calls=calls)
 
 
+def misfit(answer: Answer) -> Answer:
+    """The same answer as JSON of another shape: figures out of all bounds, and no first field."""
+    calls = tuple(replace(call, arguments="[]") for call in answer.calls)
+    try:
+        said = orjson.loads(answer.text)
+    except orjson.JSONDecodeError:
+        return replace(answer, calls=calls)
+    if not isinstance(said, dict):
+        return replace(answer, text="{}", calls=calls)
+    wrong = {k: -1e12 if isinstance(v, int | float) else v for k, v in list(said.items())[1:]}
+    return replace(answer, text=orjson.dumps(wrong).decode(), calls=calls)
+
+
 def _call(rng: Rng, tool: Tool) -> Call:
     arguments = Author(rng, tool.parameters).value({"type": "object", **tool.parameters}, "arguments")
     return Call(f"call_{rng.digest():016x}", tool.name, orjson.dumps(arguments).decode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from netra_sim.externals.llm import wire
-from netra_sim.externals.llm.answer import Answer, spoil
+from netra_sim.externals.llm.answer import Answer, misfit, spoil
 from netra_sim.externals.llm.latency import Pace
 from netra_sim.externals.llm.question import Question
 from netra_sim.externals.llm.script import Behaviour
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply; one that is not `whole` ends with a broken connection."""
+    """A reply; one that is not `whole` ends with a broken connection, or with silence when it `stalls`."""
 
     status: int
     media: str
@@ -33,12 +33,14 @@ class Reply:
     whole: bool = True
     length: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    stalls: bool = False
+    outcome: str = "ok"
 
 
 def refusal(status: int, code: str, message: str, param: str | None = None) -> Reply:
     """An error at once."""
     body = wire.error(status, code, message, param)
-    return Reply(status, JSON, (Part(0, 0, body),), length=len(body))
+    return Reply(status, JSON, (Part(0, 0, body),), length=len(body), outcome="refused")
 
 
 def scripted_error(do: Behaviour) -> Reply | None:
@@ -50,20 +52,24 @@ def scripted_error(do: Behaviour) -> Reply | None:
     body = wire.error(status, code, f"The simulator's script answers this request with {status}.")
     after = 1 if status == 429 and do.retry_after is None else do.retry_after
     headers = {} if after is None else {"retry-after": f"{after:g}"}
-    return Reply(status, JSON, (Part(do.delay_s, 0, body),), length=len(body), headers=headers)
+    part = Part(do.delay_s, 0, body)
+    return Reply(status, JSON, (part,), length=len(body), headers=headers, outcome="refused")
 
 
 def plan(question: Question, answer: Answer, pace: Pace, do: Behaviour, head: dict[str, Any]) -> Reply:
     """The reply that carries an answer, with what the script does to it."""
-    answer = spoil(answer) if do.malformed else answer
+    if do.malformed or do.wrong_schema:
+        answer = spoil(answer) if do.malformed else misfit(answer)
     return _streamed(question, answer, pace, do, head) if question.stream else _whole(answer, pace, do, head)
 
 
 def _streamed(question: Question, answer: Answer, pace: Pace, do: Behaviour, head: dict[str, Any]) -> Reply:
     events = wire.events(answer, head, question.include_usage)
-    said = [e for e in events if do.cut_after_tokens is None or e[0] <= do.cut_after_tokens]
+    ends = [n for n in (do.cut_after_tokens, do.stall_after_tokens) if n is not None]
+    said = [e for e in events if not ends or e[0] <= min(ends)]
     parts = tuple(Part(do.delay_s + pace.due(tokens), tokens, data) for tokens, data in said)
-    return Reply(200, STREAM, parts, whole=len(said) == len(events))
+    whole, stalls = len(said) == len(events), do.stall_after_tokens is not None
+    return Reply(200, STREAM, parts, whole, stalls=stalls and not whole, outcome=do.name)
 
 
 def _whole(answer: Answer, pace: Pace, do: Behaviour, head: dict[str, Any]) -> Reply:
@@ -71,4 +77,6 @@ def _whole(answer: Answer, pace: Pace, do: Behaviour, head: dict[str, Any]) -> R
     length = len(body)
     if do.cut_after_tokens is not None and do.cut_after_tokens < tokens:
         body, tokens, whole = body[: length // 2], do.cut_after_tokens, False
-    return Reply(200, JSON, (Part(do.delay_s + pace.due(tokens), tokens, body),), whole, length)
+    if do.stall_after_tokens is not None and do.stall_after_tokens < tokens:
+        return Reply(200, JSON, (), whole=False, stalls=True, outcome=do.name)
+    return Reply(200, JSON, (Part(do.delay_s + pace.due(tokens), tokens, body),), whole, length, outcome=do.name)

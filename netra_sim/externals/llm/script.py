@@ -1,7 +1,7 @@
 """Scripted misbehaviour: which request is treated how. No I/O.
 
 A script is a list of rules `{"match": {model?, agent?, nth?, probability?}, "do": {status?, retry_after?, delay_s?,
-malformed?, cut_after_tokens?}}`. The first rule that applies decides.
+malformed?, wrong_schema?, cut_after_tokens?, stall_after_tokens?, reset?}}`. The first rule that applies decides.
 """
 
 from __future__ import annotations
@@ -20,19 +20,40 @@ _DO: dict[str, tuple[type, ...]] = {
     "retry_after": _NUMBER,
     "delay_s": _NUMBER,
     "malformed": (bool,),
+    "wrong_schema": (bool,),
     "cut_after_tokens": (int,),
+    "stall_after_tokens": (int,),
+    "reset": (bool,),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What is done to a request: times in seconds, not scaled; no status means a normal answer."""
+    """What is done to a request: times in seconds, not scaled; no status means a normal answer.
+
+    A stalled answer stays silent on an open connection; a reset comes before any byte.
+    """
 
     status: int | None = None
     retry_after: float | None = None
     delay_s: float = 0.0
     malformed: bool = False
+    wrong_schema: bool = False
     cut_after_tokens: int | None = None
+    stall_after_tokens: int | None = None
+    reset: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it does, in a word, for the log."""
+        if self.status is not None or self.retry_after is not None:
+            return "refused"
+        done = {
+            "reset": self.reset, "stalled": self.stall_after_tokens is not None,
+            "cut": self.cut_after_tokens is not None, "malformed": self.malformed,
+            "wrong_schema": self.wrong_schema, "delayed": self.delay_s > 0,
+        }  # fmt: skip
+        return next((name for name, does in done.items() if does), "ok")
 
 
 NORMAL = Behaviour()
@@ -59,14 +80,38 @@ class Rule:
 
 @dataclass(slots=True)
 class Script:
-    """The rules in force, in their order."""
+    """The rules in force, in their order; `hits` counts the requests that one of them applied to."""
 
     rules: list[Rule] = field(default_factory=list)
+    hits: int = 0
 
-    def behaviour(self, rng: Rng, model: str, agent: str) -> Behaviour:
-        """How to treat the next request; every rule counts it, the first that applies decides."""
+    def behaviour(self, rng: Rng, model: str, agent: str) -> Behaviour | None:
+        """How to treat the next request, None for no rule; every rule counts it, the first that applies decides."""
         struck = [r.do for number, r in enumerate(self.rules) if r.strikes(rng.child("script", number), model, agent)]
-        return struck[0] if struck else NORMAL
+        self.hits += bool(struck)
+        return struck[0] if struck else None
+
+
+@dataclass(slots=True)
+class Scripts:
+    """The scripts in force by API key and name; those of the empty key are for every key, after its own."""
+
+    by_key: dict[str, dict[str, Script]] = field(default_factory=dict)
+
+    def put(self, key: str, name: str, new: Script) -> int:
+        """Set one, or remove it when it has no rules; the hits of what it replaces."""
+        named = self.by_key.setdefault(key, {})
+        old = named.pop(name, None)
+        if new.rules:
+            named[name] = new
+        elif not named:
+            del self.by_key[key]
+        return old.hits if old else 0
+
+    def behaviour(self, key: str, rng: Rng, model: str, agent: str) -> Behaviour:
+        """What the first script with a rule for the request says."""
+        scripts = [s for k in dict.fromkeys((key, "")) for s in self.by_key.get(k, {}).values()]
+        return next((do for s in scripts if (do := s.behaviour(rng, model, agent)) is not None), NORMAL)
 
 
 def parse(data: Any) -> Script:

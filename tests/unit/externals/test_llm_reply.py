@@ -93,8 +93,9 @@ def test_rules_match_model_agent_and_nth():
     )
     asked = [("netra-large", "triage"), ("netra-large", "data"), ("netra-large", "triage"), ("netra-small", "triage")]
     done = [rules.behaviour(Rng(1).child(n), model, agent) for n, (model, agent) in enumerate(asked)]
-    assert [d.status for d in done] == [None, None, 500, None]
-    assert [d.malformed for d in done] == [False, False, False, True]
+    assert [d and d.status for d in done] == [None, None, 500, None]
+    assert [d is not None and d.malformed for d in done] == [False, False, False, True]
+    assert rules.hits == 2
 
 
 def test_chance_belongs_to_the_draw_and_not_to_the_order():
@@ -102,7 +103,7 @@ def test_chance_belongs_to_the_draw_and_not_to_the_order():
 
     def struck(draws: list[int]) -> set[int]:
         rules = script.parse(rule)
-        return {d for d in draws if rules.behaviour(Rng(1).child(d), "m", "a").status}
+        return {d for d in draws if rules.behaviour(Rng(1).child(d), "m", "a")}
 
     draws = list(range(500))
     assert struck(draws) == struck(draws[::-1])
@@ -125,3 +126,44 @@ def test_a_wrong_script_is_refused_by_the_name_of_its_field(data: Any, field: st
     with pytest.raises(BadValue) as refused:
         script.parse(data)
     assert refused.value.facts["field"] == field
+
+
+def test_a_key_has_its_own_scripts_and_then_those_of_all():
+    scripts = script.Scripts()
+    scripts.put("", "", script.parse([{"do": {"status": 500}}]))
+    scripts.put("ann", "one", script.parse([{"match": {"agent": "data"}, "do": {"status": 429}}]))
+    scripts.put("ann", "two", script.parse([{"match": {"agent": "triage"}, "do": {"status": 503}}]))
+    asked = [("ann", "data"), ("ann", "triage"), ("ann", "actions"), ("bob", "data")]
+    assert [scripts.behaviour(key, Rng(1), "m", agent).status for key, agent in asked] == [429, 503, 500, 500]
+    assert scripts.put("ann", "one", script.parse([])) == 1
+    assert scripts.behaviour("ann", Rng(1), "m", "data").status == 500
+    assert scripts.put("ann", "one", script.parse([])) == 0
+    assert scripts.put("ann", "two", script.parse([])) == 1
+    assert scripts.by_key.keys() == {""}
+
+
+def test_a_stalled_stream_says_its_tokens_and_no_end():
+    stalled = planned(script.Behaviour(stall_after_tokens=12), stream=True)
+    assert (stalled.stalls, stalled.whole, stalled.parts[-1].tokens, stalled.outcome) == (True, False, 12, "stalled")
+    assert not planned(script.Behaviour(stall_after_tokens=10_000), stream=True).stalls
+    assert planned(script.Behaviour(stall_after_tokens=12)).parts == ()
+
+
+def test_a_wrong_schema_is_json_of_another_shape():
+    properties = {"cost": {"type": "number"}, "savings": {"type": "number"}, "why": {"type": "string"}}
+    wanted = {"type": "json_schema", "json_schema": {"schema": {"type": "object", "properties": properties}}}
+    told = orjson.loads(planned(script.Behaviour(wrong_schema=True), response_format=wanted).parts[0].data)
+    said = orjson.loads(told["choices"][0]["message"]["content"])
+    assert (said.keys(), said["savings"]) == ({"savings", "why"}, -1e12)
+
+
+@pytest.mark.parametrize(
+    ("do", "name"),
+    [
+        ({}, "ok"), ({"status": 500}, "refused"), ({"retry_after": 1.0}, "refused"), ({"reset": True}, "reset"),
+        ({"malformed": True}, "malformed"), ({"wrong_schema": True}, "wrong_schema"), ({"delay_s": 1.0}, "delayed"),
+        ({"cut_after_tokens": 0}, "cut"), ({"stall_after_tokens": 0}, "stalled"),
+    ],
+)  # fmt: skip
+def test_the_log_names_what_was_done(do: dict[str, Any], name: str):
+    assert script.Behaviour(**do).name == name

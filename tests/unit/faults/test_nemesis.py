@@ -9,7 +9,7 @@ from netra_sim.faults.nemesis import EARLY, Nemesis
 from netra_sim.faults.plan import Plan, Step
 from netra_sim.faults.residue import residue
 from netra_sim.kernel.clock import ManualClock
-from netra_sim.kernel.errors import FaultError, UnknownName
+from netra_sim.kernel.errors import BadValue, FaultError, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 
 BAD_PROXY = FaultError(detail="gone")
@@ -270,3 +270,36 @@ async def test_a_proxy_that_refuses_is_a_fault_error_and_the_rest_is_healed() ->
         await asyncio.wait_for(at.task, 1)
     assert at.process.done == ["pause", "resume"]
     assert ("down", "fired") not in [(f, phase) for _, f, phase in at.told]
+
+
+class Model:
+    """A model server that keeps the rules it was given and counts a hit for each."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, list[Any]] = {}
+
+    async def put(self, name: str, rules: Any) -> int:
+        hits = len(self.rules.pop(name, []))
+        if rules:
+            self.rules[name] = list(rules)
+        return hits
+
+
+async def test_a_script_is_in_force_for_its_lease_and_tells_its_hits() -> None:
+    clock, model, rule = ManualClock(), Model(), {"do": {"status": 503}}
+    history = HistoryWriter(clock)
+    plan = Plan([Step("script", "llm", 1, 2, script=[rule], label="outage")])
+    task = asyncio.ensure_future(Nemesis(plan, Control(), {}, history, "run/", model).run())  # type: ignore[arg-type]
+    await clock.advance(1)
+    assert model.rules == {"script-0": [rule]}
+    await clock.advance(2)
+    await task
+    assert model.rules == {}
+    (fault,) = history.freeze().faults()
+    assert (fault.kind, fault.hits, fault.value["label"], fault.value["script"]) == ("script", 1, "outage", [rule])
+
+
+async def test_a_script_without_a_model_server_is_refused_before_anything_starts() -> None:
+    plan = Plan([Step("script", "llm", 1, script=[{"do": {"status": 503}}])])
+    with pytest.raises(BadValue, match="script"):
+        Nemesis(plan, Control(), {}, HistoryWriter(ManualClock()), prefix="")  # type: ignore[arg-type]

@@ -35,6 +35,12 @@ GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
         ({"heal": "no"}, "heal", "true or false"),
         ({"attributes": [1]}, "attributes", "an object"),
         ({"attributes": None}, "attributes", "an object"),
+        ({"label": 5}, "label", "a name"),
+        ({"script": "down"}, "script", "a list"),
+        ({"script": [{"match": {}}]}, "script", "a list"),
+        ({"script": [{"do": {"status": 500}}]}, "script", "nothing for latency"),
+        ({"kind": "script"}, "target", "llm"),
+        ({"kind": "script", "target": "llm"}, "script", "at least one"),
         ({"attributes": {"latency": 0.5}}, "attributes.latency", "an integer"),
     ],
 )
@@ -103,6 +109,14 @@ STEPS = st.one_of(
         heal=st.booleans(),
     ),
     st.builds(Step, kind=st.sampled_from(PROCESS_KINDS), target=st.text(min_size=1), at=SECONDS),
+    st.builds(
+        Step,
+        kind=st.just("script"),
+        target=st.just("llm"),
+        at=SECONDS,
+        script=st.lists(st.fixed_dictionaries({"do": st.just({"status": 503})}), min_size=1, max_size=3),
+        label=st.text(),
+    ),
 )
 
 

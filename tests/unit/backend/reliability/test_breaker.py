@@ -98,6 +98,18 @@ async def test_a_cancelled_probe_leaves_its_place(breaker: Breaker, clock: Manua
     assert breaker.state == "closed"
 
 
+async def test_a_probe_that_hangs_does_not_hold_up_the_next(breaker: Breaker, clock: ManualClock):
+    strike(breaker, "x" * 8)
+    await clock.advance(PAUSE)
+    assert breaker.admit() == 0
+    await clock.advance(PAUSE)
+    assert breaker.admit() == 0
+    breaker.record(ok=True, probe=True)
+    assert breaker.state == "closed"
+    breaker.record(ok=False, probe=True)  # the first one, at last: it decides nothing any more
+    assert breaker.state == "closed"
+
+
 @pytest.mark.parametrize("ok", [True, False])
 async def test_an_attempt_from_before_the_opening_does_not_decide_for_the_probe(
     breaker: Breaker, clock: ManualClock, ok: bool

@@ -138,6 +138,14 @@ async def test_a_passed_deadline_lets_nothing_out_and_is_not_the_dependencys_fau
     assert await p.run(store) == "ok"
 
 
+async def test_an_attempt_that_the_deadline_cut_does_not_count_against_the_dependency():
+    p = policy(row=Row(60.0, 1, 1.0, 8.0, 1.0, 5.0))
+    for _ in range(12):
+        with deadline(0.002):
+            assert isinstance(await outcome(p.run(Dependency("hang"))), Unavailable)
+    assert p.breaker.state == "closed"
+
+
 async def test_each_retry_passes_the_breaker():
     """Retry stands outside the breaker: once it opens, the tries that are left do not reach the dependency."""
     p, store = policy(row=Row(1, 20, 0.0, 0.0, 1.0, 5.0)), Dependency(Passing())

@@ -1,0 +1,165 @@
+"""chaos/llm-trouble: the language model fails now and then, often, refuses, babbles, hangs, stalls and goes, under load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from netra_sim.checks import events, isolation, model, residue, slo, states
+from netra_sim.checks.delivery import exactly_once_in_order
+from netra_sim.checks.verdict import Check
+from netra_sim.faults.plan import Step
+from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.users.persona import Profile
+
+PRIMARY = "netra-large"
+MARK = "(incomplete"  # what marks a text that broke off, for the user
+# All in seconds before scaling; limits are those of the reference.
+SILENT = 600.0  # longer than any deadline
+IDLE, BACK, RUN_LIMIT, RETRY_AFTER = 5.0, 10.0, 30.0, 2.0
+SLACK = 3.0  # for a machine that is busy when a time-out is due
+PHASES = {  # label: when it begins, how long it lasts
+    "mix": (12.0, 24.0),
+    "triple mix": (41.0, 14.0),
+    "garbled": (56.0, 7.0),  # while full answers come back
+    "rate limit": (80.0, 5.0),
+    "hung model": (88.0, 17.0),
+    "stall": (108.0, 24.0),
+    "outage": (137.0, 12.0),
+}
+LASTS = 165.0
+ENOUGH, FEW, SHARE = 20, 8, 0.95  # runs that a share, and a phase, must be judged by
+
+
+class Trouble(Parameters):
+    """The phases follow each other at times that scale; what can be chosen is the load."""
+
+    users: int = Field(10, ge=2, le=5000, description="simulated users")
+    messages: int = Field(40, ge=1, le=1000, description="messages of each user, at the most")
+    window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
+
+
+def _rules(p: Trouble) -> dict[str, tuple[dict[str, Any], ...]]:
+    of_primary = {"model": PRIMARY}
+    of_report = {"agent": "reporting"}
+    return {
+        "mix": _mix(p, 1),
+        "triple mix": _mix(p, 3),
+        "rate limit": ({"match": of_primary, "do": {"status": 429, "retry_after": p.scaled(RETRY_AFTER)}},),
+        "garbled": (
+            {"match": {**of_primary, **of_report, "probability": 0.5}, "do": {"malformed": True}},
+            {"match": {**of_primary, **of_report}, "do": {"wrong_schema": True}},
+        ),
+        "hung model": ({"match": of_primary, "do": {"delay_s": p.scaled(SILENT)}},),
+        "stall": ({"match": of_report, "do": {"stall_after_tokens": 20}},),
+        "outage": ({"match": {"probability": 0.5}, "do": {"status": 503}}, {"do": {"reset": True}}),
+    }
+
+
+def _mix(p: Trouble, times: int) -> tuple[dict[str, Any], ...]:
+    """10 % time-outs, 7 % rate limits, 5 % errors, 3 % network, `times` over.
+
+    A rule is asked only for what those before it have left, so its chance is a share of that.
+    """
+    faults = (
+        (0.10, {"delay_s": p.scaled(SILENT)}),
+        (0.07, {"status": 429, "retry_after": p.scaled(1.0)}),
+        (0.05, {"status": 500}),
+        (0.03, {"reset": True}),
+    )
+    rules, left = [], 1.0
+    for share, do in faults:
+        rules.append({"match": {"probability": times * share / left}, "do": do})
+        left -= times * share
+    return tuple(rules)
+
+
+def _plan(p: Trouble) -> tuple[Step, ...]:
+    rules = _rules(p)
+    return tuple(
+        Step("script", "llm", p.scaled(at), p.scaled(lease), script=rules[label], label=label)
+        for label, (at, lease) in PHASES.items()
+    )
+
+
+def _checks(p: Trouble) -> tuple[Check, ...]:
+    degraded = ("IC-C3.3",)
+    return (
+        model.full_answers("mix", SHARE, ENOUGH, proves=("GP-AGENT.9",)),
+        model.full_or_partial("triple mix", SHARE, FEW, proves=("GP-AGENT.9",)),
+        model.full_again("triple mix", p.scaled(BACK), SHARE, FEW, proves=("GP-AGENT.9",)),
+        model.retry_after_honoured(proves=("GP-AGENT.11", *degraded)),
+        model.never_raw(proves=("GP-AGENT.14", *degraded)),
+        model.answered_by("hung model", "fallback", SHARE, FEW, proves=("GP-AGENT.12", *degraded)),
+        model.stall_detected("stall", p.scaled(IDLE + SLACK), proves=("GP-AGENT.13", *degraded)),
+        model.partial_text_kept(MARK, proves=("GP-AGENT.13", *degraded)),
+        model.told_in_outage(
+            "outage", p.scaled(RUN_LIMIT), FEW, proves=("GP-AGENT.10", "GP-AGENT.12", *degraded)
+        ),
+        model.no_storm("outage", 1.2, FEW, proves=("GP-AGENT.11",)),
+        events.legal_events(proves=()),
+        states.legal_transitions(proves=()),
+        exactly_once_in_order(),
+        isolation.isolated(proves=()),
+        slo.load_applied(),
+        residue.no_residue(),
+    )
+
+
+def _controls(_: Trouble) -> tuple[Control, ...]:
+    return (
+        Control("no-retry", "A call that fails once is not made again: many answers are partial though one in four fails.",
+                ("full_answers",), without=("retry",)),
+        Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
+                ("full_or_partial", "answered_by", "told_in_outage"), without=("fallback",)),
+        Control("no-breaker", "A model that is gone is called again and again by every run.",
+                ("no_storm",), without=("breaker", "budget")),
+        Control("no-timeouts", "Runs wait for as long as a stream is silent.",
+                ("stall_detected",), without=("timeout",)),
+        Control("naive-client", "Retry-After is ignored, broken-off text is lost, and users are shown broken JSON.",
+                ("retry_after_honoured", "partial_text_kept", "never_raw"), defect="naive_model_client"),
+        Control("given-up", "After its first failure the model is never asked again: quality does not come back.",
+                ("full_again",), defect="model_given_up"),
+    )  # fmt: skip
+
+
+SCENARIO = Scenario(
+    name="chaos/llm-trouble",
+    title="The language model is in trouble",
+    question="When the language model fails, refuses, babbles, hangs, stalls or is gone, what answer do users get?",
+    hypothesis=(
+        "Nearly all get the whole answer while one call in four fails; when no model answers, everyone gets what the "
+        "figures say, is told what is missing, and waits no longer than the limit; afterwards quality is back by itself."
+    ),
+    consequence="A language model in trouble costs users the wording of an answer, never the answer, and never a wait.",
+    parameters=Trouble,
+    profile=lambda p: Profile(
+        messages=(p.messages, p.messages),
+        think_s=8.0,
+        waits=False,
+        data=(0.4, 0.0, 0.6),
+        drop=0.0,
+        probe=0.0,
+        signup=0.0,
+        logout=0.0,
+        history=0.0,
+    ),
+    plan=_plan,
+    checks=_checks,
+    controls=_controls,
+    runbook=(
+        "See which model is failing: GET /health names the breakers llm and llm_fallback and since when they are open.",
+        "Rate limited: the platform waits as long as the provider asks; raise the quota, or send less.",
+        "Hung or stalled: nothing to restart; after 15 s without a first token, or 5 s without the next, a call is given up.",
+        "Both models gone: users get partial answers by rule, which say so; check the provider's status and the key.",
+        "Afterwards: answers are full again within 10 s; if not, look at the breakers' pause, which grows to 30 s.",
+    ),
+    not_proven=(
+        "A mix of failures that lasts for more than half a minute: the breakers then open for up to 30 s at a time, "
+        "and more answers are partial.",
+        "The quality of the fallback model's wording: the lab's model writes both.",
+        "Several runs that wait for one rate limit wait each for itself; they do not share what they were told.",
+    ),
+    lasts=lambda p: p.scaled(LASTS),
+)
