@@ -58,8 +58,10 @@ def answered_by(
         found = _judged(history, chats, full, at_least, enough, "a full answer")
         wrote = sum(op.result.get("by") == by for op in chats)
         told = f"{found.observed} The {by} model wrote in {wrote:,} of them."
-        held = found.outcome != "pass" or wrote * 2 >= len(chats)
-        return Finding(found.outcome if held else "fail", told, found.evidence)
+        if found.outcome != "pass" or wrote * 2 >= len(chats):
+            return Finding(found.outcome, told, found.evidence)
+        others = [op_facts(history, op, by=op.result.get("by")) for op in chats if op.result.get("by") != by]
+        return Finding("fail", told, notable(others))
 
     expected = f"Under {label}, at least {at_least * 100:g} % of runs give a full answer, with the {by} model's help."
     return Check(name, expected, proves, judge)

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,38 @@ async def connections_leaked(deployment: Deployment, worker: Worker, user: User)
         assert (await http.get(path)).status_code == 503
 
 
+async def scripted(worker: Worker, deployment: Deployment, *rules: dict[str, Any]) -> None:
+    async with worker.http() as http:
+        await http.put(deployment.lab.llm_url.replace("/v1", "/script"), json=list(rules))
+
+
+async def naive_model_client(deployment: Deployment, worker: Worker, user: User) -> None:
+    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"malformed": True}})
+    _, end = await chat(deployment, worker, user)
+    await scripted(worker, deployment)
+    assert end["data"]["result"]["summary"].startswith('{"summary":')
+    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"retry_after": 1.0}})
+    began = time.monotonic()
+    _, end = await chat(deployment, worker, user)
+    await scripted(worker, deployment)
+    assert end["data"]["result"]["missing"] == ["reporting"]
+    assert time.monotonic() - began < 1.0
+    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"stall_after_tokens": 20}})
+    _, end = await chat(deployment, worker, user)
+    await scripted(worker, deployment)
+    assert end["data"]["result"]["missing"] == ["reporting"]
+    assert "incomplete" not in end["data"]["result"]["summary"]
+
+
+async def model_given_up(deployment: Deployment, worker: Worker, user: User) -> None:
+    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"status": 400}})
+    _, first = await chat(deployment, worker, user)
+    await scripted(worker, deployment)
+    _, second = await chat(deployment, worker, user)
+    assert first["data"]["result"]["missing"] == ["reporting"]
+    assert second["data"]["result"]["missing"] == ["data_helper", "reporting", "triage"]
+
+
 STATED: dict[str, Stated] = {
     "acknowledged_before_commit": acknowledged_before_commit,
     "canary_leaked": canary_leaked,
@@ -152,6 +185,8 @@ STATED: dict[str, Stated] = {
     "event_dropped": event_dropped,
     "event_forgotten": event_forgotten,
     "event_sent_twice": event_sent_twice,
+    "model_given_up": model_given_up,
+    "naive_model_client": naive_model_client,
     "steps_in_sequence": steps_in_sequence,
     "subprotocol_ignored": subprotocol_ignored,
     "token_not_checked": token_not_checked,

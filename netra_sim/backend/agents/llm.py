@@ -13,10 +13,11 @@ import orjson
 from netra_sim.backend.agents.sse import Completion
 from netra_sim.backend.config import Settings
 from netra_sim.backend.reliability.deadline import deadline, remaining
-from netra_sim.backend.reliability.policy import Policy, Unavailable
+from netra_sim.backend.reliability.policy import BREAKER_OPEN, Policy, Unavailable
 
 FIRST_TOKEN, BETWEEN_TOKENS = 15.0, 5.0
 RESERVE = 5.0  # seconds of a run's time that are left for an answer without the model
+PATIENCE = 5.0  # seconds that a call waits for a model whose breaker is open, when the other one has just failed
 TRIES = 2  # of each model, for an answer that can be used
 CLIENTS = 8  # one httpx client slows down with many requests at once; a few share the load
 By = Literal["primary", "fallback", "rule"]
@@ -88,15 +89,22 @@ class Model:
         """What `read` makes of a completion, and whose it is; NoAnswer when no model gave a usable one.
 
         `read` raises BadAnswer for what cannot be used. `draw` names the call; each attempt adds its number.
+        When one model failed and only the other's breaker is open, both are asked once more: that is no outage.
         """
         heard: list[Completion] = []
         draws = (f"{draw}/{attempt}" for attempt in itertools.count(1))
         with deadline(remaining() - self._settings.scaled(RESERVE)):
-            for by, model, policy in self._chain:
-                try:
-                    return await self._usable(policy, {**request, "model": model}, draws, read, heard), by
-                except (Unavailable, ModelError, BadAnswer) as error:
-                    trouble = error
+            for last in (False, True):
+                waits: list[float] = []
+                for by, model, policy in self._chain:
+                    try:
+                        return await self._usable(policy, {**request, "model": model}, draws, read, heard), by
+                    except (Unavailable, ModelError, BadAnswer) as error:
+                        trouble = error
+                        waits.append(_until_probe(error))
+                if last or not any(waits) or all(waits):
+                    break
+                await asyncio.sleep(min(max(waits), self._settings.scaled(PATIENCE)))
         raise NoAnswer(trouble, max((c.text for c in heard if not c.done), key=len, default="")) from trouble
 
     async def _usable(
@@ -150,6 +158,11 @@ class Model:
 
     def _until(self, seconds: float) -> float | None:
         return asyncio.get_running_loop().time() + self._settings.scaled(seconds) if self._waits else None
+
+
+def _until_probe(error: Exception) -> float:
+    """Seconds until an open breaker lets a call out; 0 for any other trouble."""
+    return error.retry_after if isinstance(error, Unavailable) and error.cause == BREAKER_OPEN else 0.0
 
 
 async def _refusal(response: httpx.Response) -> ModelError:

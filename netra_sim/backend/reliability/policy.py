@@ -40,6 +40,7 @@ TABLE: dict[str, Row] = {
 
 
 BUDGET_WINDOW = 10.0  # seconds
+BREAKER_OPEN = "breaker open"  # the cause, when no call went out
 
 
 class Unavailable(Exception):
@@ -91,7 +92,7 @@ class Policy:
             try:
                 return await self._attempt(call)
             except Refused as error:
-                raise Unavailable(self.dependency, attempt - 1, "breaker open", error.wait) from error
+                raise Unavailable(self.dependency, attempt - 1, BREAKER_OPEN, error.wait) from error
             except Late as error:
                 raise Unavailable(self.dependency, attempt - 1, "deadline passed", self.pause) from error
             except BaseException as error:

@@ -1,3 +1,4 @@
+import asyncio
 import random
 from typing import Any
 
@@ -101,4 +102,24 @@ async def test_the_last_seconds_of_a_run_are_not_the_models():
     model = Played("good")
     with deadline(RESERVE - 1), pytest.raises(NoAnswer):
         await model.complete(REQUEST, "d", read)
+    assert model.asked == []
+
+
+async def test_while_one_breaker_is_open_the_other_models_failure_is_not_the_last_word():
+    model = Played(TimeoutError(), "good", time_scale=0.001)
+    primary = model._chain[0][2].breaker
+    for _ in range(8):
+        primary.record(ok=False, probe=False)
+    assert await model.complete(REQUEST, "d", read) == ("good", "fallback")
+    assert [name for name, *_ in model.asked] == ["netra-small", "netra-small"]
+
+
+async def test_when_both_breakers_are_open_nobody_waits():
+    model = Played("good", time_scale=1)
+    for _, _, policy in model._chain:
+        for _ in range(8):
+            policy.breaker.record(ok=False, probe=False)
+    with pytest.raises(NoAnswer):
+        async with asyncio.timeout(0.5):
+            await model.complete(REQUEST, "d", read)
     assert model.asked == []

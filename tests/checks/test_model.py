@@ -1,0 +1,193 @@
+"""The language model's trouble: a history in which users were served well, and ones in which they were not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from netra_sim.checks import model
+from netra_sim.checks.verdict import Check
+from netra_sim.kernel.history import History, HistoryWriter
+from tests.checks.story import _Hand, about, cannot_tell, convicts, passes, script, told, user
+
+MARK = "(incomplete"
+FULL: dict[str, Any] = {"partial": False, "missing": [], "by": "primary"}
+FALLBACK = {**FULL, "by": "fallback"}
+PARTIAL: dict[str, Any] = {"partial": True, "missing": ["reporting"], "by": "rule"}
+# When each phase begins and ends, and what its runs get.
+PHASES = {
+    "calm": (0.0, 9.0, FULL), "mix": (10.0, 20.0, FULL), "hung": (40.0, 50.0, FALLBACK),
+    "stall": (60.0, 70.0, PARTIAL), "outage": (80.0, 90.0, PARTIAL), "end": (100.0, 110.0, FULL),
+}  # fmt: skip
+WALL = 1_000_000.0
+Edit = Callable[[str, int, dict[str, Any]], dict[str, Any] | None]
+
+
+def call(message: str, at: float, attempt: int = 1, agent: str = "data", **more: Any) -> dict[str, Any]:
+    usual = {"model": "netra-large", "status": 200, "outcome": "ok", "tokens": 60, "seconds": 0.1, "silent": 0.0}
+    row = {"at": WALL + at, "agent": agent, "draw": f"u/{message}/{agent}/answer/{attempt}"}
+    return {**row, **usual, **more}
+
+
+def story(edit: Edit = lambda _p, _n, result: result, calls: int = 2) -> History:
+    """Ten runs a phase; `edit` says what a run gets (None: nothing ever), `calls` how often one in the outage calls."""
+    hand = _Hand()
+    writer = HistoryWriter(hand)
+    start = writer.freeze().records[0]
+    start.value["wall"] = WALL
+    rows: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
+    kept: list[tuple[float, Callable[[], object]]] = []
+
+    def do(at: float, what: Callable[[], object]) -> None:
+        kept.append((at, what))
+
+    ids: dict[int, int] = {}
+    do(0.0, lambda: writer.complete(writer.invoke("ann", "login"), "ann", "login", "ok", user_id=user("ann")))
+    for label, (begin, end, usual) in PHASES.items():
+        if label not in ("calm", "end"):
+            faults: dict[str, int] = {}
+            do(0.0, lambda f=faults, n=label: f.update(id=writer.fault(None, "script", "planned", target="llm", label=n)))
+            do(begin, lambda f=faults: writer.fault(f["id"], "script", "fired", target="llm", hits=0))
+            do(end, lambda f=faults: writer.fault(f["id"], "script", "healed", target="llm", hits=9))
+        for n in range(10):
+            at, run = begin + 0.1 + n * 0.8, f"{label}-{n}"
+            key = len(ids) + len(kept)
+            do(at, lambda k=key, r=run: ids.update({k: writer.invoke("ann", "chat", message_id=f"m-{r}")}))
+            result = edit(label, n, dict(usual))
+            number = calls if label == "outage" else 2
+            rows += [call(f"m-{run}", at + 0.1 * i, i + 1) for i in range(number)]
+            if label == "stall":
+                stalled = {"outcome": "stalled", "status": 499, "tokens": 18, "silent": 0.5, "seconds": 0.6}
+                rows.append(call(f"m-{run}", at + 0.3, agent="reporting", **stalled))
+            if result is None:
+                continue
+            text = f"It costs 5 USD. {MARK})" if label == "stall" else "It costs 5 USD."
+            answers.append({"run_id": run, "user_id": user("ann"), "thread_id": "t", "text": text})
+            about_frame = {"user_id": user("ann"), "run_id": run, "thread_id": "t", "tool": None, "call": None}
+            for seq, (type_, agent, _, _) in enumerate(script("insufficient"), start=1):
+                frame = {**about_frame, "type": type_, "agent": agent, "seq": seq, "run_seq": seq}
+                do(at + 0.5, lambda f=frame: writer.seen("ann", "frame", **f))
+            do(at + 0.5, lambda k=key, r=run, x=result: writer.complete(ids[k], "ann", "chat", "ok", run_id=r, **x))
+    rows.append(call("m-mix-0", 11.0, 3, status=429, outcome="refused", tokens=0, retry_after=2.0))
+    rows.append(call("m-mix-0", 13.2, 4))
+    rows += [call("m-mix-1", 12.0, 3, outcome="malformed"), call("m-mix-1", 12.5, 4, outcome="wrong_schema")]
+    for at, what in sorted(kept, key=lambda each: each[0]):
+        hand.ns = 1_000_000_000 + round(at * 1e9)
+        what()
+    hand.ns = 1_000_000_000 + round(112 * 1e9)
+    writer.seen("run", "load_ended", users=1, planned_arrivals=1)
+    writer.seen("auditor", "llm_calls", rows=rows)
+    writer.seen("auditor", "answers", rows=answers)
+    return writer.freeze()
+
+
+CHECKS: dict[str, Check] = {
+    c.name: c
+    for c in (
+        model.full_answers("mix", 0.95, 8),
+        model.full_or_partial("stall", 0.95, 8),
+        model.full_again("outage", 5.0, 0.95, 8),
+        model.answered_by("hung", "fallback", 0.95, 8),
+        model.told_in_outage("outage", 3.0, 8),
+        model.retry_after_honoured(),
+        model.no_storm("outage", 1.2, 8),
+        model.stall_detected("stall", 0.8),
+        model.partial_text_kept(MARK),
+        model.never_raw(),
+    )
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_good_history_passes(name: str):
+    passes(CHECKS[name], story())
+
+
+def only(label: str, result: dict[str, Any] | None) -> Edit:
+    return lambda phase, n, usual: result if phase == label and n == 3 else usual
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "result", "says"),
+    [
+        ("full_answers", "mix", PARTIAL, "9 of 10 runs"),
+        ("full_answers", "mix", None, "9 of 10 runs"),
+        ("full_or_partial", "stall", {"partial": False, "missing": ["data"]}, "9 of 10"),
+        ("full_or_partial", "stall", None, "9 of 10"),
+        ("full_again", "end", PARTIAL, "9 of 10"),
+        ("answered_by", "hung", PARTIAL, "9 of 10"),
+        ("told_in_outage", "outage", None, "1 of 10 runs: the user got no answer"),
+        ("told_in_outage", "outage", {"partial": False, "missing": ["data"]}, "was not told what is missing"),
+    ],
+)
+def test_one_run_that_was_served_badly_is_found(name: str, label: str, result: dict[str, Any] | None, says: str):
+    convicts(CHECKS[name], story(only(label, result)), says)
+
+
+def test_a_fallback_model_that_hardly_wrote_is_found():
+    convicts(CHECKS["answered_by"], story(lambda label, n, r: FULL if label == "hung" and n > 3 else r), "wrote in 4")
+
+
+def test_a_run_that_takes_too_long_in_the_outage_is_found():
+    convicts(model.told_in_outage("outage", 0.2, 8), story(), "longer than 0.2 s")
+
+
+@pytest.mark.parametrize(
+    ("type_", "says"), [("tool_executing", "no tool_executing"), ("agent_completed", "no agent_completed")]
+)
+def test_a_run_without_its_events_in_the_outage_is_found(type_: str, says: str):
+    history = story()
+    records = [r for r in history.records if (r.value.get("run_id"), r.value.get("type")) != ("outage-2", type_)]
+    convicts(CHECKS["told_in_outage"], History(records), says)
+
+
+def test_an_outage_in_which_all_was_well_was_none():
+    cannot_tell(CHECKS["told_in_outage"], story(lambda _l, _n, _r: FULL), "no outage")
+
+
+def changed(where: Callable[[dict[str, Any]], bool], **change: Any) -> History:
+    """The model's log says something else of the rows that match."""
+    history = story()
+    rows = next(r for r in history.records if r.f == "llm_calls").value["rows"]
+    assert any(map(where, rows))
+    return told(history, about("llm_calls"), rows=[{**row, **change} if where(row) else row for row in rows])
+
+
+def test_a_call_before_its_retry_after_is_found():
+    early = changed(lambda row: row["draw"] == "u/m-mix-0/data/answer/4", at=WALL + 12.5)
+    convicts(CHECKS["retry_after_honoured"], early, "1 of 1 call")
+    other = changed(lambda row: row["draw"] == "u/m-mix-0/data/answer/4", at=WALL + 12.5, model="netra-small")
+    cannot_tell(CHECKS["retry_after_honoured"], other, "No call was made again")
+
+
+def test_a_storm_is_found():
+    convicts(CHECKS["no_storm"], story(calls=6), "6.0 times")
+
+
+def test_a_stalled_stream_that_was_held_is_found():
+    held = changed(lambda row: row["draw"] == "u/m-stall-2/reporting/answer/1", silent=2.0)
+    convicts(CHECKS["stall_detected"], held, "1 of 10 stalled streams")
+
+
+def test_a_broken_off_text_that_was_lost_is_found():
+    history = story()
+    rows = next(r for r in history.records if r.f == "answers").value["rows"]
+    lost = [{**row, "text": "It costs 5 USD."} if row["run_id"] == "stall-4" else row for row in rows]
+    convicts(CHECKS["partial_text_kept"], told(history, about("answers"), rows=lost), "9 of 10")
+
+
+def test_raw_output_is_found():
+    history = story()
+    rows = next(r for r in history.records if r.f == "answers").value["rows"]
+    raw = [{**row, "text": '{"summary":"It c,'} if row["run_id"] == "mix-1" else row for row in rows]
+    convicts(CHECKS["never_raw"], told(history, about("answers"), rows=raw), "1 of 60 answers")
+
+
+def test_what_never_happened_cannot_be_judged():
+    cannot_tell(CHECKS["never_raw"], changed(lambda row: row["outcome"] == "malformed", outcome="ok"), "no malformed")
+    cannot_tell(CHECKS["stall_detected"], changed(lambda row: row["outcome"] == "stalled", outcome="ok"), "No stream")
+    cannot_tell(CHECKS["partial_text_kept"], changed(lambda row: row["outcome"] == "stalled", outcome="ok"), "broke off")
+    cannot_tell(model.full_answers("quake", 0.95, 8), story(), "did not strike")
+    cannot_tell(model.full_answers("mix", 0.95, 11), story(), "Only 10 runs")
+    cannot_tell(model.no_storm("outage", 1.2, 11), story(), "Only 10 runs")
