@@ -30,9 +30,7 @@ def partial(op: Op) -> bool:
     return op.outcome == "ok" and bool(op.result.get("partial")) and bool(op.result.get("missing"))
 
 
-def full_answers(
-    label: str, at_least: float, enough: int, *, name: str = "full_answers", proves: Proves = ()
-) -> Check:
+def full_answers(label: str, at_least: float, enough: int, *, name: str = "full_answers", proves: Proves = ()) -> Check:
     """Of the runs begun under the fault, `enough` or more, at least this share (0 to 1) give a full answer."""
     return _share(name, label, at_least, enough, full, "a full answer", proves)
 
@@ -86,7 +84,9 @@ def full_again(
     return Check(name, f"{after} a full answer.", proves, judge)
 
 
-def told_in_outage(label: str, limit: float, enough: int, *, name: str = "told_in_outage", proves: Proves = ()) -> Check:
+def told_in_outage(
+    label: str, limit: float, enough: int, *, name: str = "told_in_outage", proves: Proves = ()
+) -> Check:
     """Every run begun in the outage has all five kinds of event and its end within `limit` s, and a partial answer."""
 
     def judge(history: History) -> Finding:
@@ -151,7 +151,9 @@ def retry_after_honoured(*, name: str = "retry_after_honoured", proves: Proves =
         if not again:
             return unknown("No call was made again after a refusal with Retry-After.")
         if bad:
-            told = f"{len(bad):,} of {counted(again, 'call')} made again came before the time that the server asked for."
+            told = (
+                f"{len(bad):,} of {counted(again, 'call')} made again came before the time that the server asked for."
+            )
             return Finding("fail", told, notable(bad, lambda facts: float(facts["early_s"])))
         return Finding("pass", f"All {counted(again, 'call')} made again waited as long as the server asked.")
 
@@ -165,7 +167,9 @@ def no_storm(label: str, times: float, enough: int, *, name: str = "no_storm", p
         table, span = audited(history, "llm_calls"), _span(history, label)
         if table is None or span is None:
             return unknown(f"The fault {label} did not strike and end, or the model's log was not read.")
-        calls = Counter(str(row["draw"]).split("/")[1] for row in table.value["rows"] if str(row["draw"]).count("/") > 1)
+        calls = Counter(
+            str(row["draw"]).split("/")[1] for row in table.value["rows"] if str(row["draw"]).count("/") > 1
+        )
         under = _begun(history, span)
         calm = _calm(history)
         if len(under) < enough or len(calm) < enough:
@@ -223,7 +227,9 @@ def partial_text_kept(mark: str, *, name: str = "partial_text_kept", proves: Pro
         if not ops:
             return unknown("No partial answer followed a report that broke off.")
         lost = [op_facts(history, op) for op in ops if mark not in texts.get(str(op.result["run_id"]), "")]
-        told = f"{len(ops) - len(lost):,} of {counted(len(ops), 'partial answer')} kept the text that broke off, marked."
+        told = (
+            f"{len(ops) - len(lost):,} of {counted(len(ops), 'partial answer')} kept the text that broke off, marked."
+        )
         return Finding("fail" if lost else "pass", told, notable(lost))
 
     expected = "When the model's report breaks off for good, the answer keeps what was said and marks it as incomplete."

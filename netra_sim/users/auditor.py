@@ -73,9 +73,10 @@ async def settled(url: str, within_s: float) -> int:
 
 
 async def audit(url: str, history: HistoryWriter, canaries: Mapping[str, str]) -> None:
-    """Record messages, answers, runs, transitions, events and foreign rows of one database; `canaries` are by e-mail address.
+    """Record messages, answers, runs, transitions, events and foreign rows of one database.
 
-    All is read in one snapshot. What asyncpg raises is passed on: without its facts a run cannot be judged.
+    `canaries` are by e-mail address. All is read in one snapshot. What asyncpg raises is passed on: without its facts
+    a run cannot be judged.
     """
     import asyncpg
 

@@ -47,7 +47,8 @@ def story(edit: Edit = lambda _p, _n, result: result, calls: int = 2) -> History
     for label, (begin, end, usual) in PHASES.items():
         if label not in ("calm", "end"):
             faults: dict[str, int] = {}
-            do(0.0, lambda f=faults, n=label: f.update(id=writer.fault(None, "script", "planned", target="llm", label=n)))
+            planned = {"target": "llm", "label": label}
+            do(0.0, lambda f=faults, p=planned: f.update(id=writer.fault(None, "script", "planned", **p)))
             do(begin, lambda f=faults: writer.fault(f["id"], "script", "fired", target="llm", hits=0))
             do(end, lambda f=faults: writer.fault(f["id"], "script", "healed", target="llm", hits=9))
         for n in range(10):
@@ -186,8 +187,9 @@ def test_raw_output_is_found():
 
 def test_what_never_happened_cannot_be_judged():
     cannot_tell(CHECKS["never_raw"], changed(lambda row: row["outcome"] == "malformed", outcome="ok"), "no malformed")
-    cannot_tell(CHECKS["stall_detected"], changed(lambda row: row["outcome"] == "stalled", outcome="ok"), "No stream")
-    cannot_tell(CHECKS["partial_text_kept"], changed(lambda row: row["outcome"] == "stalled", outcome="ok"), "broke off")
+    smooth = changed(lambda row: row["outcome"] == "stalled", outcome="ok")
+    cannot_tell(CHECKS["stall_detected"], smooth, "No stream")
+    cannot_tell(CHECKS["partial_text_kept"], smooth, "broke off")
     cannot_tell(model.full_answers("quake", 0.95, 8), story(), "did not strike")
     cannot_tell(model.full_answers("mix", 0.95, 11), story(), "Only 10 runs")
     cannot_tell(model.no_storm("outage", 1.2, 11), story(), "Only 10 runs")

@@ -70,7 +70,9 @@ def _data_helper(facts: Facts) -> dict[str, Any]:
 
 def _data(facts: Facts) -> dict[str, Any]:
     total, mean = _at(facts.tools, "usage_by_model/total_cost"), _at(facts.tools, "latency_by_model/mean_ms")
-    return {"findings": [f"The workload costs {_figure(total)} USD.", f"A request takes {_figure(mean)} ms on average."]}
+    return {
+        "findings": [f"The workload costs {_figure(total)} USD.", f"A request takes {_figure(mean)} ms on average."]
+    }
 
 
 def _optimization(facts: Facts) -> dict[str, Any]:

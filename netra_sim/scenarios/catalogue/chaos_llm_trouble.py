@@ -1,4 +1,4 @@
-"""chaos/llm-trouble: the language model fails now and then, often, refuses, babbles, hangs, stalls and goes, under load."""
+"""chaos/llm-trouble: the language model fails, refuses, babbles, hangs, stalls and is gone, under load."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def _checks(p: Trouble) -> tuple[Check, ...]:
         model.answered_by("hung model", "fallback", SHARE, FEW, proves=("GP-AGENT.12", *degraded)),
         model.stall_detected("stall", p.scaled(IDLE + SLACK), proves=("GP-AGENT.13", *degraded)),
         model.partial_text_kept(MARK, proves=("GP-AGENT.13", *degraded)),
-        model.told_in_outage(
-            "outage", p.scaled(RUN_LIMIT), FEW, proves=("GP-AGENT.10", "GP-AGENT.12", *degraded)
-        ),
+        model.told_in_outage("outage", p.scaled(RUN_LIMIT), FEW, proves=("GP-AGENT.10", "GP-AGENT.12", *degraded)),
         model.no_storm("outage", 1.2, FEW, proves=("GP-AGENT.11",)),
         events.legal_events(proves=()),
         states.legal_transitions(proves=()),
@@ -109,7 +107,7 @@ def _checks(p: Trouble) -> tuple[Check, ...]:
 
 def _controls(_: Trouble) -> tuple[Control, ...]:
     return (
-        Control("no-retry", "A call that fails once is not made again: many answers are partial though one in four fails.",
+        Control("no-retry", "A call that fails is not made again: with one in four failing, many answers are partial.",
                 ("full_answers",), without=("retry",)),
         Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
                 ("full_or_partial", "answered_by", "told_in_outage"), without=("fallback",)),
@@ -130,9 +128,9 @@ SCENARIO = Scenario(
     question="When the language model fails, refuses, babbles, hangs, stalls or is gone, what answer do users get?",
     hypothesis=(
         "Nearly all get the whole answer while one call in four fails; when no model answers, everyone gets what the "
-        "figures say, is told what is missing, and waits no longer than the limit; afterwards quality is back by itself."
+        "figures say, is told what is missing, and waits no longer than the limit; then quality returns by itself."
     ),
-    consequence="A language model in trouble costs users the wording of an answer, never the answer, and never a wait.",
+    consequence="A language model in trouble costs users some seconds and some wording, never an answer.",
     parameters=Trouble,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
@@ -151,7 +149,7 @@ SCENARIO = Scenario(
     runbook=(
         "See which model is failing: GET /health names the breakers llm and llm_fallback and since when they are open.",
         "Rate limited: the platform waits as long as the provider asks; raise the quota, or send less.",
-        "Hung or stalled: nothing to restart; after 15 s without a first token, or 5 s without the next, a call is given up.",
+        "Hung or stalled: restart nothing; after 15 s without a first token, or 5 s without the next, a call ends.",
         "Both models gone: users get partial answers by rule, which say so; check the provider's status and the key.",
         "Afterwards: answers are full again within 10 s; if not, look at the breakers' pause, which grows to 30 s.",
     ),
