@@ -1,4 +1,4 @@
-"""The client of any OpenAI-compatible server: streamed completions, each model under its policy, one after the other."""
+"""The client of any OpenAI-compatible server: streamed completions, each model under its policy, one after another."""
 
 from __future__ import annotations
 
