@@ -46,7 +46,7 @@ def full_or_partial(
 def answered_by(
     label: str, by: str, at_least: float, enough: int, *, name: str = "answered_by", proves: Proves = ()
 ) -> Check:
-    """As `full_answers`; and the model `by` wrote in at least half of those that were judged."""
+    """As `full_answers`; and the model `by` wrote in at least a quarter of them, for not all meet the fault."""
 
     def judge(history: History) -> Finding:
         span = _span(history, label)
@@ -56,7 +56,7 @@ def answered_by(
         found = _judged(history, chats, full, at_least, enough, "a full answer")
         wrote = sum(op.result.get("by") == by for op in chats)
         told = f"{found.observed} The {by} model wrote in {wrote:,} of them."
-        if found.outcome != "pass" or wrote * 2 >= len(chats):
+        if found.outcome != "pass" or wrote * 4 >= len(chats):
             return Finding(found.outcome, told, found.evidence)
         others = [op_facts(history, op, by=op.result.get("by")) for op in chats if op.result.get("by") != by]
         return Finding("fail", told, notable(others))
@@ -109,12 +109,12 @@ def told_in_outage(
         chats = _begun(history, span)
         if len(chats) < enough:
             return unknown(f"Only {counted(len(chats), 'run')} began under {label}.")
-        if not any(map(partial, chats)):
-            return unknown(f"None of {counted(len(chats), 'run')} was partial: this was no outage.")
         bad = [op_facts(history, op, problem=told) for op in chats if (told := problem(op))]
         if bad:
             told = f"{len(bad):,} of {counted(len(chats), 'run')}: {bad[0]['problem']}."
             return Finding("fail", told, notable(bad))
+        if not any(map(partial, chats)):
+            return unknown(f"None of {counted(len(chats), 'run')} was partial: this was no outage.")
         slowest = max(op.seconds or 0.0 for op in chats)
         told = f"All {counted(len(chats), 'run')} had their events and an end, the slowest after {seconds(slowest)}"
         return Finding("pass", f"{told}; {sum(map(partial, chats)):,} were partial and named what was missing.")

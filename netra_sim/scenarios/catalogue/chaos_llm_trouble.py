@@ -20,16 +20,16 @@ SILENT = 600.0  # longer than any deadline
 IDLE, BACK, RUN_LIMIT, RETRY_AFTER = 5.0, 10.0, 30.0, 2.0
 SLACK = 3.0  # for a machine that is busy when a time-out is due
 PHASES = {  # label: when it begins, how long it lasts; what follows a phase of long waits does not take answers away
-    "hung model": (8.0, 17.0),
-    "garbled": (28.0, 7.0),
-    "mix": (50.0, 24.0),
-    "rate limit": (78.0, 5.0),
-    "triple mix": (98.0, 14.0),
-    "stall": (140.0, 20.0),
-    "outage": (164.0, 12.0),
+    "hung model": (6.0, 32.0),
+    "garbled": (41.0, 7.0),
+    "mix": (62.0, 24.0),
+    "rate limit": (90.0, 5.0),
+    "triple mix": (110.0, 14.0),
+    "stall": (150.0, 16.0),
+    "outage": (170.0, 15.0),
 }
-LASTS = 190.0
-ENOUGH, FEW, SHARE = 20, 8, 0.95  # runs that a share, and a phase, must be judged by
+LASTS = 200.0
+ENOUGH, FEW, SHARE = 16, 6, 0.95  # runs that a share, and a phase, must be judged by
 
 
 class Trouble(Parameters):
