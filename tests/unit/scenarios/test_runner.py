@@ -1,6 +1,13 @@
+from dataclasses import replace
+
+import pytest
+
 from netra_sim.checks.verdict import Verdict
+from netra_sim.faults.plan import Step
 from netra_sim.kernel.clock import ManualClock
+from netra_sim.kernel.errors import BadValue, NotOurs
 from netra_sim.kernel.history import HistoryWriter
+from netra_sim.lab.lab import Lab
 from netra_sim.scenarios import provenance, registry, runner
 
 
@@ -36,3 +43,22 @@ def test_the_command_to_run_it_again_names_what_was_changed_only():
     changed = scenario.parameters.checked({"users": 30, "seed": 3, "time_scale": 1})
     command = provenance.command(scenario, changed)
     assert command == "nox -s scenarios -- --only golden/chat --seed 3 --scale 1 --set users=30"
+
+
+def scripted(*rules):
+    plan = (Step("script", "llm", 0.0, 1.0, script=rules),)
+    return replace(registry.find("golden/chat"), plan=lambda _: plan)
+
+
+def test_a_script_for_a_model_that_is_not_ours_is_refused():
+    scenario = scripted({"do": {"status": 503}})
+    runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
+    with pytest.raises(NotOurs, match="NETRA_LLM"):
+        remote = Lab(settings={"NETRA_LLM": "http://127.0.0.1:9/v1"})
+        runner.refuse_what_is_not_ours(remote, scenario, scenario.parameters())
+
+
+def test_a_wrong_script_is_refused_by_its_field():
+    scenario = scripted({"do": {"status": 200}})
+    with pytest.raises(BadValue, match=r"script\[0\].do.status"):
+        runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
