@@ -16,7 +16,7 @@ from netra_sim.kernel.history import History, Op
 
 Span = tuple[float, float]  # seconds since the run's start
 Proves = tuple[str, ...]
-_EARLY = 0.01  # seconds by which two clocks and a rounded header may differ
+_EARLY = 0.005  # seconds by which a rounded header may differ
 _RAW = ('{"', '":', "```")  # what JSON looks like to a reader
 
 
@@ -129,7 +129,8 @@ def told_in_outage(
 def retry_after_honoured(*, name: str = "retry_after_honoured", proves: Proves = ()) -> Check:
     """No call asked a model again before the time that it had named in Retry-After.
 
-    A call is told by its draw without the attempt's number; another model may be asked at once.
+    A call is told by its draw without the attempt's number; another model may be asked at once. The time counts from
+    when the refused call came, by the server's clock alone.
     """
 
     def judge(history: History) -> Finding:
@@ -147,7 +148,7 @@ def retry_after_honoured(*, name: str = "retry_after_honoured", proves: Proves =
                     early = {"early_s": round(until - row["at"], 4), "draw": row["draw"], "model": row["model"]}
                     bad.append({"t": round(wall_to_run(history, row["at"] * 1000), 4), **early})
             if row["status"] == 429 and row.get("retry_after") is not None:
-                not_before[key] = row["at"] + row["seconds"] + row["retry_after"]
+                not_before[key] = row["at"] + row["retry_after"]
         if not again:
             return unknown("No call was made again after a refusal with Retry-After.")
         if bad:

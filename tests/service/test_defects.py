@@ -144,36 +144,31 @@ async def connections_leaked(deployment: Deployment, worker: Worker, user: User)
         assert (await http.get(path)).status_code == 503
 
 
-async def scripted(worker: Worker, deployment: Deployment, *rules: dict[str, Any]) -> None:
+async def result_under(deployment: Deployment, worker: Worker, do: dict[str, Any]) -> dict[str, Any]:
+    """What a new user is answered while the model does this to every report."""
+    script = deployment.lab.llm_url.replace("/v1", "/script")
     async with worker.http() as http:
-        await http.put(deployment.lab.llm_url.replace("/v1", "/script"), json=list(rules))
+        await http.put(script, json=[{"match": {"agent": "reporting"}, "do": do}] if do else [])
+        _, end = await chat(deployment, worker, await worker.sign_up())
+        await http.put(script, json=[])
+    return end["data"]["result"]  # type: ignore[no-any-return]
 
 
 async def naive_model_client(deployment: Deployment, worker: Worker, user: User) -> None:
-    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"malformed": True}})
-    _, end = await chat(deployment, worker, user)
-    await scripted(worker, deployment)
-    assert end["data"]["result"]["summary"].startswith('{"summary":')
-    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"retry_after": 1.0}})
+    raw = await result_under(deployment, worker, {"malformed": True})
+    assert raw["summary"].startswith('{"summary":')
     began = time.monotonic()
-    _, end = await chat(deployment, worker, user)
-    await scripted(worker, deployment)
-    assert end["data"]["result"]["missing"] == ["reporting"]
-    assert time.monotonic() - began < 1.0
-    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"stall_after_tokens": 20}})
-    _, end = await chat(deployment, worker, user)
-    await scripted(worker, deployment)
-    assert end["data"]["result"]["missing"] == ["reporting"]
-    assert "incomplete" not in end["data"]["result"]["summary"]
+    limited = await result_under(deployment, worker, {"retry_after": 5.0})
+    assert limited["missing"] == ["reporting"]
+    assert time.monotonic() - began < 5.0
+    stalled = await result_under(deployment, worker, {"stall_after_tokens": 20})
+    assert stalled["missing"] == ["reporting"]
+    assert "incomplete" not in stalled["summary"]
 
 
 async def model_given_up(deployment: Deployment, worker: Worker, user: User) -> None:
-    await scripted(worker, deployment, {"match": {"agent": "reporting"}, "do": {"status": 400}})
-    _, first = await chat(deployment, worker, user)
-    await scripted(worker, deployment)
-    _, second = await chat(deployment, worker, user)
-    assert first["data"]["result"]["missing"] == ["reporting"]
-    assert second["data"]["result"]["missing"] == ["data_helper", "reporting", "triage"]
+    assert (await result_under(deployment, worker, {"status": 400}))["missing"] == ["reporting"]
+    assert (await result_under(deployment, worker, {}))["missing"] == ["data_helper", "reporting", "triage"]
 
 
 STATED: dict[str, Stated] = {

@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import Field
 
 from netra_sim.checks import events, isolation, model, residue, slo, states
-from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
@@ -25,10 +24,10 @@ PHASES = {  # label: when it begins, how long it lasts; what follows a phase of 
     "mix": (62.0, 24.0),
     "rate limit": (90.0, 5.0),
     "triple mix": (110.0, 14.0),
-    "stall": (150.0, 16.0),
-    "outage": (170.0, 15.0),
+    "stall": (156.0, 16.0),
+    "outage": (176.0, 15.0),
 }
-LASTS = 200.0
+LASTS = 206.0
 ENOUGH, FEW, SHARE = 16, 6, 0.95  # runs that a share, and a phase, must be judged by
 
 
@@ -98,7 +97,6 @@ def _checks(p: Trouble) -> tuple[Check, ...]:
         model.no_storm("outage", 1.2, FEW, proves=("GP-AGENT.11",)),
         events.legal_events(proves=()),
         states.legal_transitions(proves=()),
-        exactly_once_in_order(),
         isolation.isolated(proves=()),
         slo.load_applied(),
         residue.no_residue(),
@@ -154,6 +152,7 @@ SCENARIO = Scenario(
         "Afterwards: answers are full again within 10 s; if not, look at the breakers' pause, which grows to 30 s.",
     ),
     not_proven=(
+        "Delivery to the last event: users are sent home in the midst of a run (golden/chat judges it).",
         "A mix of failures that lasts for more than half a minute: the breakers then open for up to 30 s at a time, "
         "and more answers are partial.",
         "The quality of the fallback model's wording: the lab's model writes both.",
