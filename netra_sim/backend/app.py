@@ -16,9 +16,9 @@ from netra_sim.backend import parts as parts_
 from netra_sim.backend.agents import llm, rules
 from netra_sim.backend.agents.step import Bench
 from netra_sim.backend.agents.supervisor import Supervisor
-from netra_sim.backend.chat import threads
+from netra_sim.backend.chat import frames, threads
 from netra_sim.backend.chat.gateway import Gateway
-from netra_sim.backend.chat.hub import Hub, forever
+from netra_sim.backend.chat.hub import forever
 from netra_sim.backend.chat.inbox import Inbox
 from netra_sim.backend.chat.journal import Publisher
 from netra_sim.backend.config import Settings
@@ -47,6 +47,7 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
     clock, parts = SystemClock(), parts_.load(settings.parts)
     health = Health({})
     policies = _policies(settings, clock, health)
+    health.breakers = {name: policy.breaker for name, policy in policies.items()}
     connect_timeout = 60.0 if "timeout" in settings.without else settings.scaled(TABLE["postgres"].timeout)
     database = parts.database(settings.postgres_url, settings.pool_size, policies["postgres"], connect_timeout)
     store = parts.redis(settings.redis_url, settings.redis_prefix, policies["redis"], settings.replay_kept)
@@ -61,9 +62,11 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         stack.push_async_callback(model.close)
         health.probes = {"postgres": lambda: _answers(database), "redis": store.ping, "llm": model.ping}
         health.probes |= {"clickhouse": logs.ping} if settings.clickhouse_url else {}
-        accounts = Accounts(database, store, parts.tokens(await _keys(database, clock), settings), settings)
-        hub = Hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
-        publisher = Publisher(store, hub.offer)
+        cache = parts.cache(store, settings.time_scale)
+        accounts = Accounts(database, cache, parts.tokens(await _keys(database, clock), settings), settings)
+        hub = parts.hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
+        bell = parts.bell(database, hub.newest, hub.catch_up, clock, settings.scaled(RETRY))
+        publisher = Publisher(store, hub.offer, bell)
         bench = Bench(model, logs, parts.tools, policies["tool"], parts.gather, rules.RULES if falls_back else {})
         supervisor = Supervisor(
             lambda order: parts.journal(order, database, publisher, clock),
@@ -72,11 +75,17 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         inbox = parts.inbox(database, publisher, settings.worker)
         gateway = Gateway(
             settings, database, accounts.authenticate, hub, inbox, supervisor, Limiter(store, settings.time_scale),
-            parts.socket, parts.welcome, parts.credentials,
+            parts.socket, parts.welcome, parts.credentials, health,
         )  # fmt: skip
+        health.tell = lambda level, affected: hub.tell_all(frames.degradation(level, affected))
+        health.gauges = lambda: {
+            "worker": settings.worker, "pool": database.usage, "sockets": hub.sockets, "runs": supervisor.under_way,
+        }  # fmt: skip
         loops = [
             asyncio.create_task(hub.listen(), name="listen"),
             asyncio.create_task(hub.watch(), name="watch"),
+            asyncio.create_task(bell.send(), name="bell"),
+            asyncio.create_task(bell.listen(), name="notifications"),
             asyncio.create_task(_adopt(inbox, supervisor, clock, settings.scaled(ORPHANED)), name="adopt"),
         ]
         forever(*loops)

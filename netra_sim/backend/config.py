@@ -47,8 +47,6 @@ class Settings(BaseModel):
     access_life: Seconds = 900.0
     refresh_life: Seconds = 7 * 86400.0
     clock_skew: float = Field(60.0, ge=0, allow_inf_nan=False)
-    session_trust: Seconds = 5.0  # an open session is asked about again after this, should a logout have missed Redis
-    session_cache: Seconds = 3600.0
 
     heartbeat: Seconds = 25.0
     authentication_timeout: Seconds = 10.0

@@ -34,6 +34,7 @@ CATALOGUE: dict[str, Entry] = {
     "message_too_large": Entry(413, 4413, "The message is larger than your tier allows.", "Send a shorter message."),
     "rate_limited": Entry(429, 0, "You have sent too many messages this minute.", "Wait, then send it again."),
     "too_many_runs": Entry(503, 0, "All agents are busy.", "Send the message again in a moment."),
+    "minimal_service": Entry(503, 0, "Too much of the service is down.", "Send it again after the stated time."),
     "store_unavailable": Entry(503, 0, "We cannot store this right now.", "Try again after the stated time."),
     "model_unavailable": Entry(503, 0, "The language model does not answer.", "Try again in a minute."),
     "auth_timeout": Entry(401, 4408, "The sign-in could not be checked in time.", "Connect again."),

@@ -11,11 +11,14 @@ from netra_sim.backend.agents.llm import Model
 from netra_sim.backend.agents.schedule import Schedule, by_dependency
 from netra_sim.backend.agents.step import Gather, at_once
 from netra_sim.backend.agents.tools import TOOLS, Tool
+from netra_sim.backend.chat.bell import Bell
 from netra_sim.backend.chat.gateway import Credentials, Welcome, credentials, welcome
+from netra_sim.backend.chat.hub import Hub
 from netra_sim.backend.chat.inbox import Inbox
 from netra_sim.backend.chat.journal import Journal
 from netra_sim.backend.chat.socket import Socket
 from netra_sim.backend.identity.tokens import Tokens
+from netra_sim.backend.reliability.cache import Cache
 from netra_sim.backend.store.database import Database
 from netra_sim.backend.store.redis import RedisStore
 from netra_sim.kernel.errors import BadValue
@@ -27,10 +30,13 @@ class Parts:
 
     database: type[Database] = Database
     redis: type[RedisStore] = RedisStore
+    cache: type[Cache] = Cache
     tokens: type[Tokens] = Tokens
     credentials: Credentials = credentials
     welcome: Welcome = welcome
     socket: type[Socket] = Socket
+    hub: type[Hub] = Hub
+    bell: type[Bell] = Bell
     inbox: type[Inbox] = Inbox
     journal: type[Journal] = Journal
     model: type[Model] = Model

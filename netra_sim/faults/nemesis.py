@@ -36,6 +36,18 @@ class Killable(Protocol):
         """Let it go on."""
         ...
 
+    async def read_only(self) -> None:
+        """Refuse writes."""
+        ...
+
+    async def out_of_memory(self) -> None:
+        """Refuse what needs more memory."""
+        ...
+
+    async def restore(self) -> None:
+        """End both."""
+        ...
+
 
 class Scripted(Protocol):
     """A model server that takes this run's rules."""
@@ -142,14 +154,29 @@ class _OnProcess:
     """A step's blow to a process; it always hits."""
 
     def __init__(self, process: Killable, step: Step) -> None:
-        self._process, self._pauses = process, step.kind == "pause"
+        self._process, self._kind = process, step.kind
 
     async def strike(self) -> int:
-        await (self._process.pause() if self._pauses else self._process.kill())
+        process = self._process
+        match self._kind:
+            case "pause":
+                await process.pause()
+            case "read_only":
+                await process.read_only()
+            case "out_of_memory":
+                await process.out_of_memory()
+            case _:
+                await process.kill()
         return 1
 
     async def heal(self) -> int:
-        await (self._process.resume() if self._pauses else self._process.restart())
+        match self._kind:
+            case "pause":
+                await self._process.resume()
+            case "read_only" | "out_of_memory":
+                await self._process.restore()
+            case _:
+                await self._process.restart()
         return 1
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from netra_sim.faults import kinds
 from netra_sim.kernel.errors import BadValue, UnknownName
 
-PROCESS_KINDS = ("kill", "pause", "restart")
+STORE_KINDS = ("read_only", "out_of_memory")  # states of a running Redis
+PROCESS_KINDS = ("kill", "pause", "restart", *STORE_KINDS)
 SCRIPT = "script"  # the model server misbehaves by rules
 
 
@@ -20,7 +21,8 @@ class Step:
     """One fault: `at` seconds after the load begins, for `lease` seconds (None: to the end of the plan).
 
     `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
-    or `script`, which puts rules in force for this run at the model server. `label` is its name for checks.
+    or read_only, out_of_memory of Redis, or `script`, which puts rules in force for this run at the model server.
+    `label` is its name for checks.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
 
@@ -42,6 +44,8 @@ class Step:
             raise UnknownName(what="kind of fault", name=self.kind, known=", ".join(known))
         named = isinstance(self.target, str) and self.target != ""
         _must(named, "target", self.target, "an edge (postgres, redis, llm, edge) or a process")
+        fits = self.kind not in STORE_KINDS or self.target == "redis"
+        _must(fits, "target", self.target, f"redis, for {self.kind}")
         _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
         leased = self.lease is None or (_number(self.lease) and self.lease >= 0)
         _must(leased, "lease", self.lease, "seconds, 0 or more, or nothing")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from netra_sim.lab import ports
 from netra_sim.lab.service import Owned
 from netra_sim.lab.spawn import Command, Process
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+NOBODY = 1  # a port that nothing listens on
 
 SETTINGS = {
     "bind": ports.LOOPBACK,
@@ -36,6 +42,39 @@ class Redis(Owned):
     def url(self) -> str:
         """Where it answers, with no proxy between."""
         return f"redis://{ports.LOOPBACK}:{self.port}/0"
+
+    async def read_only(self) -> None:
+        """Make it the replica of a server that is not there: it reads what it has and answers writes with READONLY."""
+        async with self._client() as client:
+            await client.replicaof(ports.LOOPBACK, NOBODY)
+
+    async def out_of_memory(self) -> None:
+        """Take all memory from it, evicting nothing: it reads, and answers writes with OOM."""
+        async with self._client() as client:
+            await client.config_set("maxmemory-policy", "noeviction")
+            await client.config_set("maxmemory", "1")
+
+    async def restore(self) -> None:
+        """End both states; what it held is still there."""
+        async with self._client() as client:
+            await client.replicaof("NO", "ONE")
+            await client.config_set("maxmemory", self.settings.get("maxmemory", "0"))
+            await client.config_set("maxmemory-policy", self.settings.get("maxmemory-policy", "noeviction"))
+
+    async def altered(self) -> list[dict[str, Any]]:
+        """Whether it was left read-only or without memory; one that does not run is neither."""
+        if not self.alive or self.paused:
+            return []
+        async with self._client() as client:
+            role = (await client.info("replication"))["role"]
+            memory = (await client.config_get("maxmemory"))["maxmemory"]
+        left = {"read-only server": role != "master", "server without memory": memory == "1"}
+        return [{"what": what, "name": self.name} for what, is_so in left.items() if is_so]
+
+    def _client(self) -> redis.asyncio.Redis:
+        import redis.asyncio
+
+        return redis.asyncio.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=5)
 
     def _spawn(self, port: int) -> Process:
         given = {"port": str(port), "dir": str(self.directory), **self.settings}

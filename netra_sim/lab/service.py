@@ -70,6 +70,21 @@ class Service(ABC):
     async def resume(self) -> None:
         """Let a frozen one go on."""
 
+    async def read_only(self) -> None:
+        """Let it refuse writes; LabError where it has no such state."""
+        raise LabError(detail=f"{self.name} cannot be made read-only.")
+
+    async def out_of_memory(self) -> None:
+        """Let it refuse what needs memory; LabError where it has no such state."""
+        raise LabError(detail=f"{self.name} cannot be made to run out of memory.")
+
+    async def restore(self) -> None:
+        """End both states."""
+
+    async def altered(self) -> list[dict[str, Any]]:
+        """Which of these states it was left in, each as a small fact."""
+        return []
+
     @abstractmethod
     def log(self) -> str:
         """The last lines of its log."""
@@ -256,6 +271,14 @@ class Remote(Service):
     async def resume(self) -> None:
         """Raise NotOurs."""
         self._refuse("resume")
+
+    async def read_only(self) -> None:
+        """Raise NotOurs."""
+        self._refuse("make read-only")
+
+    async def out_of_memory(self) -> None:
+        """Raise NotOurs."""
+        self._refuse("take the memory from")
 
     def log(self) -> str:
         """A sentence: its log is not ours to read."""

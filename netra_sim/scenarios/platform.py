@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,11 +19,12 @@ PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
 
 @dataclass(frozen=True)
 class Platform:
-    """Where users reach it, and its database past the proxies."""
+    """Where users reach it; its database and its workers (name -> URL) past the proxies."""
 
     url: str
     database_url: str
     logs_url: str
+    workers: Mapping[str, str]
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +64,8 @@ async def platform(
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
         entrance = await _edge(stack, control, f"{name}/edge", upstream)
-        yield Platform(f"http://127.0.0.1:{entrance}", database, logs)
+        direct_workers = {name: f"http://127.0.0.1:{worker.port}" for name, worker in zip(names, workers, strict=True)}
+        yield Platform(f"http://127.0.0.1:{entrance}", database, logs, direct_workers)
 
 
 async def _stop(lab: Lab, workers: Sequence[Server]) -> None:

@@ -22,6 +22,7 @@ from netra_sim.users import tenants, workload
 from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
 from netra_sim.users.load import arrivals, drive
+from netra_sim.users.observer import observe
 from netra_sim.users.persona import Account, Persona, persona
 from netra_sim.users.session import Session
 
@@ -118,8 +119,10 @@ class Trial:
 
         async with asyncio.TaskGroup() as group:
             striking = group.create_task(nemesis.run())
+            watching = group.create_task(observe(at.workers, history))
             await drive(arrivals(rng, p.users, p.window), life, history, self.scenario.lasts(p))
             striking.cancel()  # what was not healed yet is healed now
+            watching.cancel()
 
     async def _audit(
         self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
@@ -129,5 +132,5 @@ class Trial:
         if self.lab.llm.owned:
             history.seen("auditor", "llm_calls", rows=await model.log())
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
-        left = await residue(control, f"{self.name}/", killables)
+        left = [*await residue(control, f"{self.name}/", killables), *await self.lab.redis.altered()]
         history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

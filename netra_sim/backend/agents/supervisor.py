@@ -122,6 +122,11 @@ class Supervisor:
         self._limit, self._most = limit, most
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def under_way(self) -> int:
+        """How many runs this worker has."""
+        return len(self._tasks)
+
     def has_room(self) -> bool:
         """False when as many runs are under way as this worker may have."""
         return len(self._tasks) < self._most

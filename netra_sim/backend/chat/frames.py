@@ -108,6 +108,11 @@ def ephemeral(type_: str, data: dict[str, Any], **more: Any) -> bytes:
     return _dump(type_, data, None, None, None, None, **more)
 
 
+def degradation(level: str, affected: list[str]) -> bytes:
+    """What every socket is told when the platform's level changes."""
+    return ephemeral("system_message", {"event": "degradation_changed", "level": level, "affected": affected})
+
+
 def error(told: PlatformError, correlation_id: str | None = None) -> bytes:
     """An error frame: stable code, plain sentence, what to do."""
     entry = CATALOGUE[told.code]

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +33,20 @@ log = logging.getLogger("netra.gateway")
 SUBPROTOCOL = "jwt-auth"
 FAREWELL = 1.0  # seconds that a close frame may wait for a client that does not read
 Welcome = Callable[[Settings, Principal, str, int], dict[str, Any]]
+
+
+class Standing(Protocol):
+    """How the platform is, as users are told."""
+
+    def level(self) -> str:
+        """normal, partial, degraded or minimal."""
+        ...
+
+    def refuses(self) -> float:
+        """Seconds for which no new run is taken; 0 when it is."""
+        ...
+
+
 Credentials = Callable[[Scope], tuple[str | None, str | None]]
 
 
@@ -80,6 +94,7 @@ class Gateway:
     socket: type[Socket]
     welcome: Welcome
     credentials: Credentials
+    standing: Standing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
@@ -119,6 +134,7 @@ class _Connection:
     async def serve(self, last_seq: int) -> None:
         """Welcome the client, then read and write until one of the two ends."""
         data = self._g.welcome(self._g.settings, self._who, self._id, last_seq)
+        data["level"] = self._g.standing.level()
         self._g.hub.add(self._who.user_id, self._socket)
         try:
             await self._send(frames.ephemeral("system_message", data))
@@ -196,6 +212,8 @@ class _Connection:
         limit = SENDS_PER_MINUTE[self._who.tier]
         if wait := await self._g.limiter.wait(self._who.user_id, limit):
             raise PlatformError("rate_limited", retry_after_s=round(wait, 3), limit_per_minute=limit)
+        if wait := self._g.standing.refuses():
+            raise PlatformError("minimal_service", retry_after_s=round(wait, 3))
         if not self._g.runs.has_room():
             raise PlatformError("too_many_runs", retry_after_s=1)
         accepted = await self._g.inbox.accept(

@@ -30,6 +30,10 @@ class Listener(Protocol):
         """The stream is known to reach up to `seq`."""
         ...
 
+    def tell(self, frame: bytes) -> None:
+        """An ephemeral frame."""
+        ...
+
 
 class Hub:
     """The sockets of this worker by user, fed from Redis and, behind it, from Postgres."""
@@ -53,6 +57,22 @@ class Hub:
         """Hand a committed frame to the user's sockets here."""
         for socket in tuple(self._sockets.get(user_id, ())):
             socket.offer(seq, frame)
+
+    def newest(self, user_id: str, seq: int) -> None:
+        """The user's stream is committed up to `seq`: sockets here that have not seen it all read it."""
+        for socket in tuple(self._sockets.get(user_id, ())):
+            socket.newest(seq)
+
+    def tell_all(self, frame: bytes) -> None:
+        """Tell every socket here an ephemeral frame."""
+        for sockets in self._sockets.values():
+            for socket in sockets:
+                socket.tell(frame)
+
+    @property
+    def sockets(self) -> int:
+        """How many are open here."""
+        return sum(map(len, self._sockets.values()))
 
     async def after(self, user_id: str, position: int) -> list[tuple[int, bytes]]:
         """The frames behind `position`, gapless: from Redis when it has them all, else from Postgres."""
@@ -96,8 +116,7 @@ class Hub:
             log.warning("cannot catch up", extra={"cause": error.cause})
             return
         for row in rows:
-            for socket in tuple(self._sockets.get(str(row["id"]), ())):
-                socket.newest(row["last_seq"])
+            self.newest(str(row["id"]), row["last_seq"])
 
 
 def forever(*loops: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from netra_sim.backend.chat import frames
+from netra_sim.backend.chat.bell import Bell
 from netra_sim.backend.chat.messages import Claimed, Entry, Event, Order
 from netra_sim.backend.reliability.deadline import remaining
 from netra_sim.backend.reliability.policy import Unavailable
@@ -59,16 +60,17 @@ Offer = Callable[[str, int, bytes], None]
 
 
 class Publisher:
-    """After the commit: to this worker's sockets at once, to the others through Redis."""
+    """After the commit: to this worker's sockets at once, to the others through Redis, or Postgres where it is away."""
 
-    def __init__(self, redis: RedisStore, offer: Offer) -> None:
-        self._redis, self._offer = redis, offer
+    def __init__(self, redis: RedisStore, offer: Offer, bell: Bell) -> None:
+        self._redis, self._offer, self._bell = redis, offer, bell
 
     async def publish(self, user_id: str, frames_: Sequence[tuple[int, bytes]]) -> None:
-        """Hand out committed frames; sockets elsewhere catch up by themselves when Redis is away."""
+        """Hand out committed frames; without Redis the other workers are told to read them in Postgres."""
         for seq, frame in frames_:
             self._offer(user_id, seq, frame)
-        await self._redis.publish(user_id, frames_)
+        if not await self._redis.publish(user_id, frames_):
+            self._bell.ring(user_id, frames_[-1][0])
 
 
 class Journal:

@@ -1,4 +1,4 @@
-"""Accounts and sessions in Postgres, with the session's state cached in Redis."""
+"""Accounts and sessions in Postgres, with the session's state in the cache."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from netra_sim.backend.errors import PlatformError
 from netra_sim.backend.identity import passwords
 from netra_sim.backend.identity.messages import Principal
 from netra_sim.backend.identity.tokens import Key, Tokens
+from netra_sim.backend.reliability.cache import Cache
 from netra_sim.backend.store.database import Connection, Database
-from netra_sim.backend.store.redis import RedisStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Pair:
 class Accounts:
     """Sign-up, login, refresh with rotation, logout, and the check of a session."""
 
-    def __init__(self, database: Database, redis: RedisStore, tokens: Tokens, settings: Settings) -> None:
-        self._db, self._redis, self.tokens, self._settings = database, redis, tokens, settings
+    def __init__(self, database: Database, cache: Cache, tokens: Tokens, settings: Settings) -> None:
+        self._db, self._cache, self.tokens, self._settings = database, cache, tokens, settings
 
     async def sign_up(self, email: str, password: str, name: str) -> Pair:
         """A new account on the free tier, signed in; PlatformError `email_taken`."""
@@ -80,7 +80,7 @@ class Accounts:
 
         answer = await self._db.transaction(work)
         if isinstance(answer, str):
-            await self._redis.put(f"session:{answer}", "revoked", self._cache_life())
+            await self._revoked(answer)
             raise PlatformError("token_reused")
         return answer
 
@@ -88,7 +88,7 @@ class Accounts:
         """End the session: its refresh tokens and, everywhere, its access tokens are refused."""
         sql = "UPDATE sessions SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1"
         await self._db.fetch(sql, who.session_id)
-        await self._redis.put(f"session:{who.session_id}", "revoked", self._cache_life())
+        await self._revoked(who.session_id)
 
     async def authenticate(self, token: str | None) -> Principal:
         """The principal behind an access token whose session is still open."""
@@ -100,15 +100,14 @@ class Accounts:
         return who
 
     async def _is_open(self, session: str) -> bool:
-        cached = await self._redis.get(f"session:{session}")
-        if cached is not None:
-            return cached == b"open"
-        row = await self._db.fetchrow("SELECT revoked_at FROM sessions WHERE id = $1", session)
-        is_open = row is not None and row["revoked_at"] is None
-        state, life = ("open", self._settings.session_trust) if is_open else ("revoked", self._settings.session_cache)
-        # Only where nothing stands: a logout since our reading has put its `revoked` there.
-        await self._redis.put(f"session:{session}", state, self._settings.scaled(life), if_absent=True)
-        return is_open
+        async def load() -> str:
+            row = await self._db.fetchrow("SELECT revoked_at FROM sessions WHERE id = $1", session)
+            return "open" if row is not None and row["revoked_at"] is None else "revoked"
+
+        return await self._cache.get(f"session:{session}", load, lambda state: f"session_{state}") == "open"
+
+    async def _revoked(self, session: str) -> None:
+        await self._cache.put(f"session:{session}", "revoked", "session_revoked")
 
     async def _new_session(self, c: Connection, user: str, email: str, tier: Tier) -> Pair:
         session = str(uuid.uuid4())
@@ -125,9 +124,6 @@ class Accounts:
         )  # fmt: skip
         access, seconds = self.tokens.sign(user, email, tier, session)
         return Pair(user, tier, access, refresh, seconds)
-
-    def _cache_life(self) -> float:
-        return self._settings.scaled(self._settings.session_cache)
 
 
 async def signing_keys(database: Database) -> list[Key]:

@@ -21,6 +21,10 @@ class BreakerLike(Protocol):
         """0 when a call may go out, else the seconds until the next probe."""
         ...
 
+    def wait(self) -> float:
+        """Seconds until a call may go out, 0 for now; changes nothing."""
+        ...
+
     def record(self, *, ok: bool, probe: bool) -> None:
         """Count how an attempt ended; `probe` when it was admitted half-open."""
         ...
@@ -45,12 +49,20 @@ class Breaker:
         """Let a call out when closed; when open, one probe after the pause, and a further one if that one hangs."""
         if self.state == "closed":
             return 0.0
-        wait = (self._until - self._clock.now_ns()) / 1e9
-        if wait > 0:
+        if (wait := self.wait()) > 0:
             return wait
         self._enter("half_open")
         self._until = self._clock.now_ns() + round(self._first * 1e9)
         return 0.0
+
+    def wait(self) -> float:
+        """Seconds until a call may go out: the rest of the pause; a whole one while a probe is out."""
+        if self.state == "closed":
+            return 0.0
+        wait = (self._until - self._clock.now_ns()) / 1e9
+        if wait > 0:
+            return wait
+        return self._pause if self._probing else 0.0
 
     def record(self, *, ok: bool, probe: bool = False) -> None:
         """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""
@@ -92,6 +104,10 @@ class BareBreaker:
     state: State = "closed"
 
     def admit(self) -> float:
+        """Always now."""
+        return 0.0
+
+    def wait(self) -> float:
         """Always now."""
         return 0.0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -12,6 +13,7 @@ import asyncpg.pool
 from netra_sim.backend.reliability.policy import Policy
 
 T = TypeVar("T")
+_CLOSED = {"size": 0, "used": 0}
 Connection = asyncpg.pool.PoolConnectionProxy
 Work = Callable[[Connection], Awaitable[T]]
 
@@ -42,6 +44,12 @@ class Database:
         self._url, self._size, self._connect_timeout = url, size, connect_timeout
         self.policy = policy
         self._pool: asyncpg.Pool | None = None
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """The pool's open connections, and those of them in use."""
+        pool = self._pool
+        return {"size": pool.get_size(), "used": pool.get_size() - pool.get_idle_size()} if pool else _CLOSED
 
     async def open(self) -> None:
         """Make the pool; connections are opened as they are needed, and again when they were lost."""
@@ -87,6 +95,35 @@ class Database:
                 return await work(connection)
 
         return await self.policy.run(attempt, repeatable=repeatable)
+
+    async def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """Send each payload (under 8000 bytes) to those who listen on the channel; all in one statement."""
+        await self.fetch("SELECT pg_notify($1, told) FROM unnest($2::text[]) AS told", channel, list(payloads))
+
+    async def listen(self, channel: str) -> AsyncIterator[str]:
+        """Payloads notified on the channel as they come, after an empty one that says that listening has begun.
+
+        The connection is none of the pool's. It raises what asyncpg does, or OSError, when that is lost, which a
+        silent one is when it does not answer a question either.
+        """
+        connection = await asyncpg.connect(self._url, timeout=self._connect_timeout)
+        heard: asyncio.Queue[str | None] = asyncio.Queue()
+        try:
+            connection.add_termination_listener(lambda _connection: heard.put_nowait(None))
+            await connection.add_listener(channel, lambda *told: heard.put_nowait(str(told[-1])))
+            yield ""
+            while True:
+                try:
+                    async with asyncio.timeout(self._connect_timeout):
+                        told = await heard.get()
+                except TimeoutError:
+                    await connection.fetchval("SELECT 1", timeout=self._connect_timeout)
+                    continue
+                if told is None:
+                    raise ConnectionError("the connection that listens was lost")
+                yield told
+        finally:
+            connection.terminate()
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

@@ -52,6 +52,10 @@ class RedisStore:
         life = max(1, round(seconds * 1000))
         await self._try(lambda: self._client.set(self._prefix + key, value, px=life, nx=if_absent))
 
+    async def drop(self, key: str) -> None:
+        """Remove a value."""
+        await self._try(lambda: self._client.delete(self._prefix + key))
+
     async def count_in_window(self, key: str, seconds: float) -> tuple[int, float] | None:
         """How many calls this window has seen, this one included, and the seconds it has left; None without Redis."""
 

@@ -11,10 +11,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from netra_sim.backend.reliability.breaker import State
+from netra_sim.backend.reliability.breaker import BreakerLike, State
 
 log = logging.getLogger("netra.health")
 Probe = Callable[[], Awaitable[bool]]
+AFFECTED = {
+    "postgres": "messages cannot be stored",
+    "redis": "sign-in checks and events take a little longer",
+    "llm": "answers come from a simpler model",
+    "llm_fallback": "answers come from rules, without a model behind the first one",
+    "tool": "answers lack figures from your data",
+    "clickhouse": "answers lack figures from your data",
+}
+
+
+def _nobody(_level: str, _affected: list[str]) -> None:
+    """Nobody is told."""
 
 
 @dataclass
@@ -23,12 +35,41 @@ class Health:
 
     probes: dict[str, Probe]
     critical: frozenset[str] = frozenset({"postgres"})
+    breakers: Mapping[str, BreakerLike] = field(default_factory=dict)
+    gauges: Callable[[], dict[str, object]] = dict
+    tell: Callable[[str, list[str]], None] = _nobody
     _since: dict[str, tuple[State, float]] = field(default_factory=dict)
+    _told: str = "normal"
 
     def breaker_changed(self, dependency: str, state: State) -> None:
-        """A breaker's observer: remember the state and when it began."""
+        """A breaker's observer: remember the state and when it began; users are told when the level changes."""
         self._since[dependency] = (state, time.time())
         log.info("breaker", extra={"dependency": dependency, "state": state})
+        if (now := self.level()) != self._told:
+            self._told = now
+            self.tell(now, self.affected())
+
+    def level(self) -> str:
+        """The degradation level by the breakers that are not closed; no dependency is asked."""
+        return level(len(self._open()), len(self.breakers))
+
+    def affected(self) -> list[str]:
+        """What users will notice, in plain words."""
+        return list(dict.fromkeys(AFFECTED.get(name, name) for name in self._open()))
+
+    def refuses(self) -> float:
+        """Seconds for which new runs are refused: at `minimal`, until the first breaker lets a probe through, else 0."""
+        if self.level() != "minimal":
+            return 0.0
+        return min(self.breakers[name].wait() for name in self._open())
+
+    def state(self) -> dict[str, object]:
+        """Level, breakers and gauges as this worker knows them, without any I/O."""
+        breakers = {name: breaker.state for name, breaker in self.breakers.items()}
+        return {"level": self.level(), "breakers": breakers, **self.gauges()}
+
+    def _open(self) -> list[str]:
+        return [name for name, breaker in self.breakers.items() if breaker.state != "closed"]
 
     async def report(self) -> dict[str, object]:
         """Each dependency's answer now, its breaker, and the level of the whole."""
@@ -40,13 +81,19 @@ class Health:
         return {"level": level(len(failing), len(parts)), "failing": failing, "dependencies": parts}
 
     def routes(self) -> list[Route]:
-        """/health/live, /health/ready and /health."""
-        return [Route("/health/live", _live), Route("/health/ready", self._ready), Route("/health", self._whole)]
+        """/health/live, /health/ready, /health/state and /health."""
+        return [
+            Route("/health/live", _live), Route("/health/ready", self._ready), Route("/health/state", self._state),
+            Route("/health", self._whole),
+        ]  # fmt: skip
 
     async def _ready(self, _request: Request) -> Response:
         report = await self.report()
         ready = not set(report["failing"]) & self.critical  # type: ignore[call-overload]
         return JSONResponse({"ready": ready, "failing": report["failing"]}, status_code=200 if ready else 503)
+
+    async def _state(self, _request: Request) -> Response:
+        return JSONResponse(self.state())
 
     async def _whole(self, _request: Request) -> Response:
         return JSONResponse(await self.report())

@@ -20,6 +20,7 @@ GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
     [
         ({"target": ""}, "target", "an edge"),
         ({"target": 5}, "target", "an edge"),
+        ({"kind": "read_only"}, "target", "redis, for read_only"),
         ({"at": -1}, "at", "0 or more"),
         ({"at": math.nan}, "at", "seconds"),
         ({"at": "soon"}, "at", "seconds"),
@@ -108,7 +109,7 @@ STEPS = st.one_of(
         toxicity=st.floats(0, 1),
         heal=st.booleans(),
     ),
-    st.builds(Step, kind=st.sampled_from(PROCESS_KINDS), target=st.text(min_size=1), at=SECONDS),
+    st.builds(Step, kind=st.sampled_from(("kill", "pause", "restart")), target=st.text(min_size=1), at=SECONDS),
     st.builds(
         Step,
         kind=st.just("script"),
@@ -127,4 +128,5 @@ def test_a_plan_survives_json(steps: list[Step], seed: int) -> None:
 
 
 def test_which_steps_strike_processes() -> None:
-    assert [Step(kind, "x", 0).on_process for kind in (*PROCESS_KINDS, *kinds.KINDS)] == [True] * 3 + [False] * 4
+    assert [Step(kind, "redis", 0).on_process for kind in PROCESS_KINDS] == [True] * 5
+    assert [Step(kind, "redis", 0).on_process for kind in kinds.KINDS] == [False] * len(kinds.KINDS)
