@@ -10,6 +10,7 @@ from netra_sim.defects.agents import (
     steps_in_sequence,
     transition_skipped,
 )
+from netra_sim.defects.cache import cache_required, redis_given_up, redis_only_fanout, replay_incomplete
 from netra_sim.defects.model import model_given_up, naive_model_client
 from netra_sim.defects.sockets import (
     event_dropped,
@@ -27,6 +28,7 @@ from netra_sim.defects.storage import (
 
 __all__ = [
     "acknowledged_before_commit",
+    "cache_required",
     "canary_leaked",
     "connections_leaked",
     "dead_connections_kept",
@@ -36,6 +38,9 @@ __all__ = [
     "event_sent_twice",
     "model_given_up",
     "naive_model_client",
+    "redis_given_up",
+    "redis_only_fanout",
+    "replay_incomplete",
     "steps_in_sequence",
     "stream_not_kept",
     "subprotocol_ignored",

@@ -79,7 +79,8 @@ class Service(ABC):
         raise LabError(detail=f"{self.name} cannot be made to run out of memory.")
 
     async def restore(self) -> None:
-        """End both states."""
+        """End both states; LabError where it has none."""
+        raise LabError(detail=f"{self.name} has no state to be restored from.")
 
     async def altered(self) -> list[dict[str, Any]]:
         """Which of these states it was left in, each as a small fact."""
@@ -279,6 +280,10 @@ class Remote(Service):
     async def out_of_memory(self) -> None:
         """Raise NotOurs."""
         self._refuse("take the memory from")
+
+    async def restore(self) -> None:
+        """Raise NotOurs."""
+        self._refuse("restore")
 
     def log(self) -> str:
         """A sentence: its log is not ours to read."""

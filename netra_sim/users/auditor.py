@@ -21,7 +21,9 @@ _MESSAGES = "SELECT user_id::text, id::text FROM messages WHERE role = 'user' OR
 _ANSWERS = """
     SELECT run_id::text, user_id::text, thread_id::text, text FROM messages WHERE role = 'assistant' ORDER BY n
 """
-_RUNS = "SELECT id::text AS run_id, user_id::text, thread_id::text, status, route FROM runs ORDER BY created_at, id"
+_RUNS = """
+    SELECT id::text AS run_id, user_id::text, thread_id::text, status, route, worker FROM runs ORDER BY created_at, id
+"""
 _UNDER_WAY = "SELECT count(*) FROM runs WHERE status NOT IN ('completed', 'failed', 'timeout', 'dead', 'cancelled')"
 _TRANSITIONS = "SELECT run_id::text, from_state, to_state FROM run_transitions ORDER BY run_id, n"
 _EVENTS = """

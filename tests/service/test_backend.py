@@ -407,5 +407,10 @@ async def test_health_tells_each_dependency(worker: Worker):
         told = (await http.get("/health")).json()
         ready = await http.get("/health/ready")
     assert (told["level"], told["failing"]) == ("normal", [])
-    assert {name for name, part in told["dependencies"].items() if part["ok"]} == {"postgres", "redis", "clickhouse", "llm"}
+    assert {name for name, part in told["dependencies"].items() if part["ok"]} == {
+        "postgres",
+        "redis",
+        "clickhouse",
+        "llm",
+    }
     assert (ready.status_code, ready.json()["ready"]) == (200, True)

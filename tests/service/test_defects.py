@@ -1,9 +1,10 @@
 """Each known defect in a real worker: it answers one chat, wrong in the way it states, or fails in that way."""
 
 import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -171,8 +172,48 @@ async def model_given_up(deployment: Deployment, worker: Worker, user: User) -> 
     assert (await result_under(deployment, worker, {}))["missing"] == ["data_helper", "reporting", "triage"]
 
 
+async def cache_required(deployment: Deployment, worker: Worker, user: User) -> None:
+    async with worker.http(user) as http, without_redis(deployment):
+        assert (await http.get("/auth/me")).json()["code"] == "store_unavailable"
+
+
+async def redis_only_fanout(deployment: Deployment, worker: Worker, user: User) -> None:
+    other = await deployment.worker()
+    async with without_redis(deployment), worker.socket(user.access) as deaf, other.socket(user.access) as client:
+        end = await client.chat()
+        await deaf.send("ping")
+        while (frame := await deaf.next())["type"] != "pong":
+            assert frame["seq"] is None
+    assert end["type"] == "agent_completed"
+
+
+async def redis_given_up(deployment: Deployment, worker: Worker, user: User) -> None:
+    async with without_redis(deployment):
+        await chat(deployment, worker, user)
+    await chat(deployment, worker, user)
+    async with worker.http() as http:
+        assert (await http.get("/health/state")).json()["breakers"]["redis"] != "closed"
+
+
+async def replay_incomplete(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    async with worker.socket(user.access, resume=0) as again:
+        await again.until("agent_completed", agent_name="supervisor")
+    assert set(range(1, end["seq"] + 1)) > set(again.seqs)
+
+
+@contextlib.asynccontextmanager
+async def without_redis(deployment: Deployment) -> AsyncIterator[None]:
+    await deployment.lab.redis.kill()
+    try:
+        yield
+    finally:
+        await deployment.lab.redis.restart()
+
+
 STATED: dict[str, Stated] = {
     "acknowledged_before_commit": acknowledged_before_commit,
+    "cache_required": cache_required,
     "canary_leaked": canary_leaked,
     "connections_leaked": connections_leaked,
     "dead_connections_kept": dead_connections_kept,
@@ -182,6 +223,9 @@ STATED: dict[str, Stated] = {
     "event_sent_twice": event_sent_twice,
     "model_given_up": model_given_up,
     "naive_model_client": naive_model_client,
+    "redis_given_up": redis_given_up,
+    "redis_only_fanout": redis_only_fanout,
+    "replay_incomplete": replay_incomplete,
     "steps_in_sequence": steps_in_sequence,
     "subprotocol_ignored": subprotocol_ignored,
     "token_not_checked": token_not_checked,

@@ -1,4 +1,4 @@
-"""Values that Postgres holds, kept in Redis for a while: Redis first, then Postgres, and Redis away changes no answer."""
+"""Values that Postgres holds, kept in Redis for a while; with Redis away each is read in Postgres."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from netra_sim.backend.reliability.policy import Policy, Unavailable
 
@@ -22,8 +22,10 @@ log = logging.getLogger("netra.redis")
 
 def transient(error: BaseException) -> bool:
     """Connection trouble, time-outs and refusals of the server; a wrong command is a defect of ours."""
+    if isinstance(error, ReadOnlyError | OutOfMemoryError | ClusterDownError):  # their texts come without the code
+        return True
     if isinstance(error, ResponseError):
-        return str(error).startswith(("LOADING", "READONLY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "MISCONF"))
+        return str(error).startswith(("BUSY", "MISCONF"))
     return isinstance(error, RedisError | OSError | TimeoutError)
 
 

@@ -58,7 +58,7 @@ class Health:
         return list(dict.fromkeys(AFFECTED.get(name, name) for name in self._open()))
 
     def refuses(self) -> float:
-        """Seconds for which new runs are refused: at `minimal`, until the first breaker lets a probe through, else 0."""
+        """Seconds for which new runs are refused: at `minimal`, until a breaker lets a probe through; else 0."""
         if self.level() != "minimal":
             return 0.0
         return min(self.breakers[name].wait() for name in self._open())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netra_sim.checks import events, handshake, isolation, order, residue, slo, states
+from netra_sim.checks import events, handshake, isolation, order, residue, slo, states, workers
 from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
@@ -30,6 +30,7 @@ def _checks(p: Parameters) -> tuple[Check, ...]:
         handshake.refuses_bad_tokens(proves=("GP-WS.4",)),
         isolation.isolated(proves=("GP-USERS.3",)),
         exactly_once_in_order(),
+        workers.replayed_from_store(proves=("GP-WS.12",)),
         slo.within_limit("chat", run, name="answer_within_limit"),
         slo.success_rate("chat", 0.95),
         residue.no_residue(),
@@ -45,6 +46,8 @@ def _controls(p: Parameters) -> tuple[Control, ...]:
                 ("exactly_once_in_order",), defect="event_dropped"),
         Control("event-sent-twice", "Events arrive twice: the user sees steps repeat.",
                 ("exactly_once_in_order",), defect="event_sent_twice"),
+        Control("replay-incomplete", "After a reconnect most of what happened meanwhile is missing.",
+                ("replayed_from_store",), defect="replay_incomplete"),
         Control("transition-skipped", "A state is never recorded: a crash there could not be resumed.",
                 ("legal_transitions",), defect="transition_skipped"),
         Control("dependencies-ignored", "Agents start before what they build on: the report knows nothing.",

@@ -1,6 +1,13 @@
 import asyncpg
 import pytest
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from netra_sim.backend.store import database, redis
@@ -25,8 +32,9 @@ def test_postgres(error: Exception, again: bool):
     ("error", "again"),
     [
         (ConnectionError(), True), (RedisTimeout(), True), (TimeoutError(), True), (OSError(), True),
-        (BusyLoadingError("LOADING data"), True), (ReadOnlyError("READONLY replica"), True),
-        (ResponseError("OOM command not allowed"), True), (ResponseError("MASTERDOWN link"), True),
+        (BusyLoadingError("data"), True), (ReadOnlyError("You can't write against a read only replica."), True),
+        (OutOfMemoryError("command not allowed"), True), (MasterDownError("link"), True),
+        (ResponseError("BUSY a script"), True), (ResponseError("MISCONF snapshots"), True),
         (ResponseError("WRONGTYPE operation"), False), (ResponseError("ERR unknown command"), False),
         (KeyError(), False),
     ],

@@ -303,3 +303,25 @@ async def test_a_script_without_a_model_server_is_refused_before_anything_starts
     plan = Plan([Step("script", "llm", 1, script=[{"do": {"status": 503}}])])
     with pytest.raises(BadValue, match="script"):
         Nemesis(plan, Control(), {}, HistoryWriter(ManualClock()), prefix="")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["read_only", "out_of_memory"])
+async def test_a_state_of_the_store_is_entered_and_left(kind: str) -> None:
+    process, history = Store(), HistoryWriter(ManualClock())
+    nemesis = Nemesis(Plan([Step(kind, "redis", 0.0, 0.0)]), Control(), {"redis": process}, history, prefix="run/")  # type: ignore[arg-type]
+    await nemesis.run()
+    assert process.done == [kind, "restore"]
+    assert [r.phase for r in history.freeze().records[1:]] == ["planned", "fired", "healed"]
+
+
+class Store(Process):
+    """A process with states."""
+
+    async def read_only(self) -> None:
+        self.done.append("read_only")
+
+    async def out_of_memory(self) -> None:
+        self.done.append("out_of_memory")
+
+    async def restore(self) -> None:
+        self.done.append("restore")

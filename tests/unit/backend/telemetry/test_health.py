@@ -3,7 +3,9 @@ from typing import Any
 import orjson
 import pytest
 
+from netra_sim.backend.reliability.breaker import IN_A_ROW, Breaker
 from netra_sim.backend.telemetry.health import Health, level
+from netra_sim.kernel.clock import ManualClock
 
 
 def asked(health: Health, path: str) -> Any:
@@ -56,3 +58,39 @@ async def test_only_what_is_critical_decides_readiness(answers: dict[str, bool],
 
 async def test_being_alive_asks_nobody():
     assert (await asked(Health({}), "/health/live")(None)).status_code == 200
+
+
+def broken(*names: str) -> Health:
+    """Five breakers, of which these are open."""
+    held = {name: Breaker(0.5, 0.5, ManualClock()) for name in ("postgres", "redis", "llm", "llm_fallback", "tool")}
+    for name in names:
+        for _ in range(IN_A_ROW):
+            held[name].record(ok=False)
+    return Health({}, breakers=held, gauges=lambda: {"sockets": 3})
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [((), "normal"), (("redis",), "partial"), (("redis", "llm"), "degraded"), (("redis", "llm", "tool"), "minimal")],
+)
+async def test_the_state_is_told_without_asking_anybody(names: tuple[str, ...], expected: str):
+    told = orjson.loads((await asked(broken(*names), "/health/state")(None)).body)
+    assert (told["level"], told["sockets"]) == (expected, 3)
+    assert {name for name, state in told["breakers"].items() if state != "closed"} == set(names)
+
+
+def test_users_are_told_when_the_level_changes_and_only_then():
+    whole, told = broken(), []
+    whole.tell = lambda level, affected: told.append((level, affected))
+    for _ in range(IN_A_ROW):
+        whole.breakers["redis"].record(ok=False, probe=False)
+    whole.breaker_changed("redis", "open")
+    whole.breaker_changed("redis", "half_open")
+    assert [level for level, _ in told] == ["partial"]
+    assert told[0][1] == ["sign-in checks and events take a little longer"]
+
+
+def test_new_runs_are_refused_at_minimal_until_a_probe_may_go_out():
+    assert broken("redis", "llm").refuses() == 0
+    whole = broken("redis", "llm", "llm_fallback")
+    assert 0 < whole.refuses() <= 0.5
