@@ -69,9 +69,12 @@ def _data_helper(facts: Facts) -> dict[str, Any]:
 
 
 def _data(facts: Facts) -> dict[str, Any]:
-    total, mean = _at(facts.tools, "usage_by_model/total_cost"), _at(facts.tools, "latency_by_model/mean_ms")
+    total, late = _at(facts.tools, "usage_by_model/total_cost"), _at(facts.tools, "latency_by_model/p95_ms")
     return {
-        "findings": [f"The workload costs {_figure(total)} USD.", f"A request takes {_figure(mean)} ms on average."]
+        "findings": [
+            f"The workload costs {_figure(total)} USD.",
+            f"95 % of its requests take at most {_figure(late)} ms.",
+        ]
     }
 
 

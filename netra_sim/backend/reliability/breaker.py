@@ -56,13 +56,8 @@ class Breaker:
         return 0.0
 
     def wait(self) -> float:
-        """Seconds until a call may go out: the rest of the pause; a whole one while a probe is out."""
-        if self.state == "closed":
-            return 0.0
-        wait = (self._until - self._clock.now_ns()) / 1e9
-        if wait > 0:
-            return wait
-        return self._pause if self._probing else 0.0
+        """Seconds until a call may go out: the rest of the pause, or of the time that a probe under way is given."""
+        return 0.0 if self.state == "closed" else max(0.0, (self._until - self._clock.now_ns()) / 1e9)
 
     def record(self, *, ok: bool, probe: bool = False) -> None:
         """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""

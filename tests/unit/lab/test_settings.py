@@ -15,12 +15,15 @@ def test_each_setting_is_taken(tmp_path: Path):
     given = {
         "NETRA_POSTGRES": "postgresql://u:p@h:5432/db",
         "NETRA_REDIS": "path",
+        "NETRA_CLICKHOUSE": "off",
         "NETRA_LLM": "https://models.example/v1",
         "NETRA_POSTGRES_PORT": "15432",
         "NETRA_REDIS_PORT": "16379",
         "NETRA_DATA_DIR": str(tmp_path),
     }
-    expected = Settings("postgresql://u:p@h:5432/db", "path", "https://models.example/v1", 15432, 16379, tmp_path)
+    expected = Settings(
+        "postgresql://u:p@h:5432/db", "path", "off", "https://models.example/v1", 15432, 16379, tmp_path
+    )  # fmt: skip
     assert from_environment(given) == expected
 
 

@@ -10,7 +10,7 @@ from netra_sim.backend.agents.step import checked
 TOOLS: dict[str, Any] = {
     "data_inventory": {"days": 12, "completeness": 0.4},
     "usage_by_model": {"total_cost": 1234.5},
-    "latency_by_model": {"mean_ms": 80.0},
+    "latency_by_model": {"p95_ms": 80.0},
     "cheaper_route": {"savings": 99.5, "percent": 8.0, "from": "netra-large", "to": "netra-medium"},
 }
 QUESTION = "Why is the assistant so slow?"

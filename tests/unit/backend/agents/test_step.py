@@ -10,7 +10,7 @@ from netra_sim.backend.agents.step import at_once, checked
 
 GOOD: dict[str, dict[str, Any]] = {
     "triage": {"category": "cost", "completeness": 0.5, "summary": "s"},
-    "data": {"total_cost": 10, "mean_latency_ms": 1.5, "findings": ["a", "b"]},
+    "data": {"total_cost": 10, "p95_latency_ms": 1.5, "findings": ["a", "b"]},
     "optimization": {"savings": 0, "improvement_percent": -100, "reason": "r"},
     "actions": {"steps": ["one"]},
 }
