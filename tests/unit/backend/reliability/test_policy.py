@@ -288,7 +288,7 @@ async def test_each_without_removes_exactly_its_protection(removed: str | None):
 
 
 def test_every_dependency_has_its_row():
-    assert set(TABLE) == {"postgres", "redis", "llm", "llm_fallback", "tool"}
+    assert set(TABLE) == {"postgres", "redis", "clickhouse", "llm", "llm_fallback", "tool"}
     for row in TABLE.values():
         assert 0 < row.backoff <= row.backoff_cap
         assert 0 < row.pause <= row.pause_cap
