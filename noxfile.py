@@ -102,6 +102,16 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(python=False, requires=["environment"])
+def bench(session: nox.Session) -> None:
+    """Ratios against limits and peers, measured side by side, then reports/bench.json. Takes --only, --quick.
+
+    haproxy and nginx (with its stream module) are compared where they are on PATH. The exit code is 0 when every goal
+    holds, 1 when one does not, 2 when something could not be measured.
+    """
+    _run(session, "python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
 def report(session: nox.Session) -> None:
     """Render reports/ again from the stored runs. Takes --single-file [PATH]: everything as one file to be mailed."""
     _run(session, "python", "-m", "netra_sim", "report", *session.posargs)

@@ -8,8 +8,9 @@ validation of frames and answers, no policies (deadline, retry, breaker, timeout
 path, no buffers for slow clients, no HTTP API, no log. Its wires are bare protocols (raw.py) on uvloop.
 
 It is a lower bound because each of these omissions saves work while none of the input and output is saved;
-tests/service/test_bound.py compares the two counts. The SQL and the agents' texts are the worker's own constants, so that the
-two cannot drift apart unnoticed. Who changes what a run reads or writes changes this file: tools are asked in `_tool`.
+tests/service/test_bound.py compares the two counts. The SQL and the agents' texts are the worker's own constants, so
+that the two cannot drift apart unnoticed. Who changes what a run reads or writes changes this file; the tools' queries
+are in `_tool`.
 
 `python -m tests.bench.bound` takes the same NETRA_* variables as the worker and announces itself in the same way.
 """
@@ -34,8 +35,7 @@ from netra_sim.backend.agents.tools import TOOLS, offered
 from netra_sim.backend.chat.inbox import _ACCEPT
 from netra_sim.backend.chat.journal import _WRITE
 from netra_sim.backend.config import Settings, from_environment
-from netra_sim.backend.identity.accounts import Key
-from netra_sim.backend.identity.tokens import Tokens
+from netra_sim.backend.identity.tokens import Key, Tokens
 from tests.bench.raw import Command, Http, Redis, WebSocket
 
 Data = dict[str, Any]
@@ -93,7 +93,7 @@ class Bound:
 
     async def complete(self, request: Data, draw: str) -> tuple[str, list[list[str]]]:
         """The text and the tool calls of a streamed completion."""
-        one = self._idle.pop() if self._idle else await Http.open(self._llm.hostname, self._llm.port, self._idle)
+        one = self._idle.pop() if self._idle else await Http.open(self.settings.llm_url, self._idle)
         body = {**request, "model": self.settings.primary_model, "stream": True}
         head = (
             f"POST {self._llm.path}/chat/completions HTTP/1.1\r\nHost: {self._llm.netloc}\r\n"
@@ -154,7 +154,7 @@ class Bound:
         await socket.resumed.wait()
         user = socket.user
         key = f"{self.settings.redis_prefix}sends:{user}"
-        await self.redis.ask(("INCR", key), ("PEXPIRE", key, 60_000, "NX"), ("PTTL", key))
+        await self.redis.ask(("INCRBY", key, "1"), ("PEXPIRE", key, 60_000, "NX"), ("PTTL", key))
         run = Run(self, user, frame)
         await run.accept()
         await run.work()
@@ -181,7 +181,9 @@ class Run:
         worker = self._b.settings.worker
         told = (self._id, self._user, self._thread, self._message, self._text, worker, orjson.dumps(data).decode())
         row = await self._b.fetchrow(_ACCEPT, *told)
-        await self._b.publish(self._user, [(row["last_seq"], self._frame("message_accepted", data, row["last_seq"], 0))])
+        await self._b.publish(
+            self._user, [(row["last_seq"], self._frame("message_accepted", data, row["last_seq"], 0))]
+        )
 
     async def work(self) -> None:
         """From the first event to the last."""
@@ -295,7 +297,9 @@ async def _serve() -> None:
     bound = Bound(settings)
     await bound.open()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: WebSocket(bound.opened, bound.said, bound.closed), settings.host, settings.port)
+    server = await loop.create_server(
+        lambda: WebSocket(bound.opened, bound.said, bound.closed), settings.host, settings.port
+    )
     print(json.dumps({"ready": True, "port": server.sockets[0].getsockname()[1]}), flush=True)
     await server.serve_forever()
 

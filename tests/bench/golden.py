@@ -55,7 +55,8 @@ async def _at(users: int, real: Side, bound: Side, redis_url: str, wanted: int) 
         ours.each = theirs.each = max(1, round(SLICE * rate / users))
         wanted = max(wanted, 0 if wanted < 10 else -(-ENOUGH // (users * ours.each)))
         for team in (ours, theirs):
-            team.taken.clear(), team.cpu.clear()
+            team.taken.clear()
+            team.cpu.clear()
         measured = []
         async with Redis.from_url(redis_url) as redis:
             for _ in range(wanted):

@@ -112,10 +112,9 @@ async def pairs(ours: Slice, theirs: Slice, count: int, most: int = 3) -> list[P
     for turn in range(count * most):
         before = Path("/proc/stat").read_text()
         first, second = (ours, theirs) if turn % 2 == 0 else (theirs, ours)
-        values = [await first(), await second()]
-        if turn % 2:
-            values.reverse()
-        found.append(Pair(*values, stolen(before, Path("/proc/stat").read_text())))
+        one, other = await first(), await second()
+        share = stolen(before, Path("/proc/stat").read_text())
+        found.append(Pair(one, other, share) if turn % 2 == 0 else Pair(other, one, share))
         if sum(pair.good for pair in found) >= count:
             break
     return found

@@ -15,7 +15,7 @@ import httptools
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _TEXT, _CLOSE = 0x81, 0x88
-Command = tuple[bytes | str | int, ...]
+Command = tuple[Any, ...]
 
 
 class WebSocket(asyncio.Protocol):
@@ -103,7 +103,9 @@ class Redis(asyncio.Protocol):
     async def open(cls, url: str, told: Callable[[list[bytes]], None] | None = None) -> Redis:
         """A connection to the server of a URL; `told` takes what is published to it."""
         at = urlsplit(url)
-        _, one = await asyncio.get_running_loop().create_connection(lambda: cls(told), at.hostname, at.port)
+        _, one = await asyncio.get_running_loop().create_connection(
+            lambda: cls(told), at.hostname or "", at.port or 6379
+        )
         return one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,9 +138,10 @@ class Http(asyncio.Protocol):
         self._idle: list[Http] = []
 
     @classmethod
-    async def open(cls, host: str, port: int, idle: list[Http]) -> Http:
+    async def open(cls, url: str, idle: list[Http]) -> Http:
         """A connection that comes back to `idle` after each answer."""
-        _, one = await asyncio.get_running_loop().create_connection(cls, host, port)
+        at = urlsplit(url)
+        _, one = await asyncio.get_running_loop().create_connection(cls, at.hostname or "", at.port or 80)
         one._idle = idle
         return one
 

@@ -104,4 +104,3 @@ async def _accounts(url: str, users: int, given: Mapping[str, Any]) -> list[User
         User(id_, tokens.sign(id_, people[number - 1].email, "enterprise", sessions[number])[0])
         for number, id_ in ids.items()
     ]
-
