@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-import httpx
+import aiohttp
 import orjson
 
 from netra_sim.backend.agents.sse import Completion
@@ -19,7 +21,8 @@ FIRST_TOKEN, BETWEEN_TOKENS = 15.0, 5.0
 RESERVE = 5.0  # seconds of a run's time that are left for an answer without the model
 PATIENCE = 5.0  # seconds that a call waits for a model whose breaker is open, when the other one has just failed
 TRIES = 2  # of each model, for an answer that can be used
-CLIENTS = 8  # one httpx client slows down with many requests at once; a few share the load
+DRAIN = 0.05  # seconds that the end of a stream may come after its end mark, for the connection to be used again
+LINE = 1 << 20  # bytes of a line at most
 By = Literal["primary", "fallback", "rule"]
 T = TypeVar("T")
 
@@ -48,7 +51,7 @@ def transient(error: BaseException) -> bool:
     """Timeout, connection, rate limit and unavailable are worth another try; refusals are final."""
     if isinstance(error, ModelError):
         return error.status == 429 or error.status >= 500
-    return isinstance(error, httpx.TransportError | TimeoutError | ValueError)
+    return isinstance(error, aiohttp.ClientError | OSError | TimeoutError | ValueError)
 
 
 class Model:
@@ -59,31 +62,34 @@ class Model:
         self._chain: list[tuple[By, str, Policy]] = [("primary", settings.primary_model, primary)]
         if fallback is not None:
             self._chain.append(("fallback", settings.fallback_model, fallback))
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
-        make = {
-            "base_url": settings.llm_url,
-            "timeout": None,
-            "limits": limits,
-            "trust_env": False,
-            "verify": settings.llm_url.startswith("https"),  # for http, no time is spent on loading certificates
-            "headers": {"authorization": f"Bearer {settings.llm_key}"},
-        }
-        self._clients = [httpx.AsyncClient(**make) for _ in range(CLIENTS)]  # type: ignore[arg-type]
-        self._turn = itertools.cycle(self._clients)
+        self._url = settings.llm_url.rstrip("/")
         self._waits = "timeout" not in settings.without
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self._clients:
-            await client.aclose()
+        if "_http" in self.__dict__:
+            await self._http.close()
+
+    @cached_property
+    def _http(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            headers={"authorization": f"Bearer {self._settings.llm_key}"},
+            timeout=aiohttp.ClientTimeout(total=None),
+            connector=aiohttp.TCPConnector(limit=self._settings.agents_at_once * 2),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=LINE,
+        )
 
     async def ping(self) -> bool:
         """True when the server answers its model list."""
         try:
-            answer = await next(self._turn).get("/models", timeout=self._settings.scaled(5.0))
-        except httpx.HTTPError:
+            async with (
+                asyncio.timeout(self._settings.scaled(5.0)),
+                self._http.get(f"{self._url}/models") as answer,
+            ):
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
             return False
-        return answer.status_code == 200
 
     async def complete(self, request: dict[str, Any], draw: str, read: Callable[[Completion], T]) -> tuple[T, By]:
         """What `read` makes of a completion, and whose it is; NoAnswer when no model gave a usable one.
@@ -143,14 +149,15 @@ class Model:
         headers = {"content-type": "application/json", "x-netra-draw": draw}
         async with (
             asyncio.timeout_at(self._until(FIRST_TOKEN)) as idle,
-            next(self._turn).stream("POST", "/chat/completions", content=body, headers=headers) as response,
+            self._http.post(f"{self._url}/chat/completions", data=body, headers=headers) as response,
         ):
-            if response.status_code != 200:
-                raise await _refusal(response)
-            async for line in response.aiter_lines():
+            if response.status != 200:
+                raise refusal(response.status, response.headers.get("retry-after", "0"), await response.text())
+            async for line in response.content:
                 before = answer.said
-                answer.feed(line)
+                answer.feed(line.decode())
                 if answer.done:
+                    await _drain(response)
                     return
                 if answer.said > before:  # keep-alives are no tokens
                     idle.reschedule(self._until(BETWEEN_TOKENS))
@@ -165,7 +172,13 @@ def _until_probe(error: Exception) -> float:
     return error.retry_after if isinstance(error, Unavailable) and error.cause == BREAKER_OPEN else 0.0
 
 
-async def _refusal(response: httpx.Response) -> ModelError:
-    after = response.headers.get("retry-after", "0")
-    text = (await response.aread()).decode("utf-8", "replace")[:200]
-    return ModelError(response.status_code, text, float(after) if after.replace(".", "", 1).isdigit() else 0.0)
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read on to the stream's end; one that has none in time costs its connection, not its answer."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(DRAIN):
+            await response.read()
+
+
+def refusal(status: int, after: str, text: str) -> ModelError:
+    """The error in an answer; `after` is its Retry-After, of which seconds are understood."""
+    return ModelError(status, text[:200], float(after) if after.replace(".", "", 1).isdigit() else 0.0)

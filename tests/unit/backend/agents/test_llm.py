@@ -2,10 +2,10 @@ import asyncio
 import random
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
-from netra_sim.backend.agents.llm import RESERVE, BadAnswer, Model, ModelError, NoAnswer, _refusal, transient
+from netra_sim.backend.agents.llm import RESERVE, BadAnswer, Model, ModelError, NoAnswer, refusal, transient
 from netra_sim.backend.agents.sse import Completion
 from netra_sim.backend.config import Settings
 from netra_sim.backend.reliability.deadline import deadline
@@ -18,7 +18,8 @@ from netra_sim.kernel.clock import ManualClock
     [
         (ModelError(429, ""), True), (ModelError(500, ""), True), (ModelError(503, ""), True),
         (ModelError(400, ""), False), (ModelError(401, ""), False), (ModelError(404, ""), False),
-        (httpx.ConnectError(""), True), (httpx.ReadError(""), True), (httpx.RemoteProtocolError(""), True),
+        (ConnectionRefusedError(), True), (aiohttp.ClientPayloadError(), True),
+        (aiohttp.ServerDisconnectedError(), True),
         (TimeoutError(), True), (ValueError(), True), (KeyError(), False),
     ],
 )  # fmt: skip
@@ -29,8 +30,8 @@ def test_what_is_worth_another_try(error: Exception, again: bool):
 @pytest.mark.parametrize(
     ("header", "seconds"), [("2", 2.0), ("0.25", 0.25), ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0), ("-1", 0.0), (".", 0.0)]
 )
-async def test_retry_after_in_seconds_is_read(header: str, seconds: float):
-    error = await _refusal(httpx.Response(429, headers={"retry-after": header}, text="slow down"))
+def test_retry_after_in_seconds_is_read(header: str, seconds: float):
+    error = refusal(429, header, "slow down")
     assert (error.status, error.retry_after) == (429, seconds)
     assert "slow down" in str(error)
 
@@ -81,7 +82,9 @@ async def test_a_bad_answer_is_asked_for_again_with_the_reason_then_of_the_other
     assert model.asked[2][2] == "hi"
 
 
-@pytest.mark.parametrize("trouble", [ModelError(503, ""), ModelError(401, ""), httpx.ReadError(""), TimeoutError()])
+@pytest.mark.parametrize(
+    "trouble", [ModelError(503, ""), ModelError(401, ""), aiohttp.ClientPayloadError(), TimeoutError()]
+)
 async def test_when_the_primary_fails_the_fallback_model_is_asked(trouble: Exception):
     assert await Played(trouble, "good").complete(REQUEST, "d", read) == ("good", "fallback")
 
