@@ -15,6 +15,8 @@ from netra_sim.defects.model import model_given_up, naive_model_client
 from netra_sim.defects.sockets import (
     event_dropped,
     event_sent_twice,
+    replay_forgotten,
+    standing_forgotten,
     subprotocol_ignored,
     token_not_checked,
     welcome_without_limits,
@@ -40,7 +42,9 @@ __all__ = [
     "naive_model_client",
     "redis_given_up",
     "redis_only_fanout",
+    "replay_forgotten",
     "replay_incomplete",
+    "standing_forgotten",
     "steps_in_sequence",
     "stream_not_kept",
     "subprotocol_ignored",

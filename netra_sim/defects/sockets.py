@@ -41,6 +41,34 @@ def event_sent_twice(parts: Parts) -> Parts:
     return replace(parts, socket=Repeating)
 
 
+def replay_forgotten(parts: Parts) -> Parts:
+    """A client that comes back is served from now on: what happened while it was away is never told."""
+
+    class Forgetful(Socket):
+        _returns = False
+
+        def resume(self, last_seq: int) -> None:
+            self._returns = last_seq > 0
+            super().resume(last_seq)
+
+        def newest(self, seq: int) -> None:
+            if self._returns:
+                self._returns = False
+                super().resume(seq)
+            super().newest(seq)
+
+    return replace(parts, socket=Forgetful)
+
+
+def standing_forgotten(parts: Parts) -> Parts:
+    """The welcome knows nothing of a client that comes back: not how far its stream had come."""
+
+    def strange(settings: Settings, who: Principal, connection_id: str, _last_seq: int) -> dict[str, Any]:
+        return welcome(settings, who, connection_id, 0)
+
+    return replace(parts, welcome=strange)
+
+
 def welcome_without_limits(parts: Parts) -> Parts:
     """The welcome does not say which limits hold."""
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netra_sim.faults import kinds
+from netra_sim.faults.kinds.base import Kind
 from netra_sim.faults.link import Toxic
 from netra_sim.faults.proxy import STREAMS, Proxy
 from netra_sim.kernel.errors import BadValue
@@ -67,6 +68,7 @@ class Api:
             Route(toxics, self._toxics, methods=["GET"]),
             Route(toxics, self._add, methods=["POST"]),
             Route(toxics + "/{toxic}", self._show_toxic, methods=["GET"]),
+            Route(toxics + "/{toxic}", self._change, methods=["POST", "PATCH"]),
             Route(toxics + "/{toxic}", self._remove, methods=["DELETE"]),
             Route(one, self._show, methods=["GET"]),
             Route(one, self._update, methods=["POST", "PATCH"]),
@@ -150,6 +152,15 @@ class Api:
     async def _show_toxic(self, request: Request) -> Response:
         return JSONResponse(_toxic(_find_toxic(self._find(request), request)))
 
+    async def _change(self, request: Request) -> Response:
+        """Attributes are merged with those that are set; of the rest only the toxicity is read."""
+        proxy = self._find(request)
+        toxic, given = _find_toxic(proxy, request), await _body(request)
+        toxicity = _number(given, "toxicity", toxic.toxicity)
+        kind = _kind(toxic.kind.name, given, kinds.attributes(toxic.kind))
+        await proxy.update(toxic, kind, toxicity)
+        return JSONResponse(_toxic(toxic))
+
     async def _remove(self, request: Request) -> Response:
         proxy = self._find(request)
         await _settled(proxy.remove(_find_toxic(proxy, request)))
@@ -182,11 +193,16 @@ def _new(given: dict[str, Any], proxy: Proxy) -> Toxic:
         raise ApiError(400, "invalid toxic type")
     if proxy.toxic(name) is not None:
         raise ApiError(409, "toxic already exists")
+    return Toxic(name, _kind(type_, given, {}), STREAMS[STREAMS.index(stream)], toxicity, seed)
+
+
+def _kind(type_: str, given: dict[str, Any], so_far: dict[str, int]) -> Kind:
     attributes = given.get("attributes")
     if attributes is not None and not isinstance(attributes, dict):
         raise ApiError(400, "bad request body: attributes: not an object")
+    told = {str(key).lower(): value for key, value in (attributes or {}).items() if value is not None}
     try:
-        return Toxic(name, kinds.make(type_, attributes), STREAMS[STREAMS.index(stream)], toxicity, seed)
+        return kinds.make(type_, {**so_far, **told})
     except BadValue as error:
         raise ApiError(400, f"bad request body: {error}") from error
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from netra_sim.faults.kinds.base import Kind, Stub
 
@@ -32,6 +32,10 @@ class Ends(Protocol):
 
     def close(self) -> None:
         """Close both sockets."""
+        ...
+
+    def hang_up(self) -> None:
+        """Close both sockets, once they have sent what they hold."""
         ...
 
     def reset(self) -> None:
@@ -93,6 +97,13 @@ class Link:
             place.gone = True
             self.balance()
 
+    def update(self, toxic: Toxic) -> bool:
+        """The fault's attributes have changed; False when it is not in this chain."""
+        places = [place for place in self._chain if place.toxic is toxic]
+        for place in places:
+            place.stub.update(toxic.kind)
+        return bool(places)
+
     def clear(self) -> None:
         """The connection has gone: no stub may act any more."""
         for place in self._chain:
@@ -100,7 +111,7 @@ class Link:
             place.stub.remove()
         self._chain.clear()
 
-    def behind(self, place: _Place) -> Stub | None:
+    def behind(self, place: _Place) -> Stub[Any] | None:
         """The next stub, or None where the socket comes next."""
         at = self._chain.index(place) + 1
         return self._chain[at].stub if at < len(self._chain) else None
@@ -140,6 +151,10 @@ class Link:
         """Close both sockets."""
         self._connection.close()
 
+    def hang_up(self) -> None:
+        """Close both sockets, once they have sent what they hold."""
+        self._connection.hang_up()
+
     def reset(self) -> None:
         """RST on both sockets."""
         self._connection.reset()
@@ -167,7 +182,7 @@ class Link:
 class _Place:
     """A stub's place in the chain, and its way onwards."""
 
-    stub: Stub
+    stub: Stub[Any]
 
     def __init__(self, link: Link, toxic: Toxic) -> None:
         self.toxic, self.held, self.gone = toxic, 0, False
@@ -188,6 +203,10 @@ class _Place:
     def close(self) -> None:
         if not self.gone:
             self._link.close()
+
+    def hang_up(self) -> None:
+        if not self.gone:
+            self._link.hang_up()
 
     def reset(self) -> None:
         if not self.gone:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.faults.plan import SCRIPT, Plan, Step
+from netra_sim.faults.plan import SCRIPT, STREAMS, Plan, Step
 from netra_sim.faults.script import Rules
 from netra_sim.kernel.errors import BadValue, UnknownName
-from netra_sim.kernel.history import HistoryWriter
+from netra_sim.kernel.history import HistoryWriter, Record
 
 EARLY = 5.0  # the proxy's own lease outlives ours by this many seconds: it acts only when we are gone
 
@@ -81,7 +81,8 @@ class Nemesis:
         """Every step at its time; cancelled, it heals at once what it struck. FaultError when the proxy has gone."""
         planned = [
             (n, step, self._history.fault(None, step.kind, "planned", target=step.target, at=step.at, lease=step.lease,
-                                          attributes=dict(step.attributes), **_named(step)))
+                                          attributes=dict(step.attributes), stream=step.stream, on=step.on,
+                                          **_named(step)))
             for n, step in enumerate(self._plan.steps)
         ]  # fmt: skip
         try:
@@ -93,6 +94,8 @@ class Nemesis:
             raise errors.exceptions[0] from errors  # the first cancelled the others
 
     async def _step(self, number: int, step: Step, fault: int) -> None:
+        if step.on is not None:
+            await self._history.first(lambda record: _frame(record, step.on))
         await self._history.clock.sleep(step.at)
         on = self._on(number, step)
         firing = asyncio.ensure_future(self._fire(on, step, fault))
@@ -127,27 +130,38 @@ class Nemesis:
 
 
 class _OnWire:
-    """A step's toxic on a proxy; both ways tell the hits so far."""
+    """A step's toxics on a proxy, one in each direction that it strikes; both ways tell the hits so far."""
 
     def __init__(self, control: FaultControl, proxy: str, name: str, step: Step, seed: int) -> None:
-        self._control, self._proxy, self._name, self._step, self._seed = control, proxy, name, step, seed
-        self._hits = 0
+        self._control, self._proxy, self._step, self._seed = control, proxy, step, seed
+        both = step.stream == "both"
+        self._names = {f"{name}-{way}": way for way in STREAMS[:2]} if both else {name: step.stream}
+        self._hits = dict.fromkeys(self._names, 0)
 
     async def strike(self) -> int:
+        for name in self._names:
+            await self._set(name)
+        return sum(self._hits.values())
+
+    async def heal(self) -> int:
+        for name in self._names:
+            await self._remove(name)
+        return sum(self._hits.values())
+
+    async def _set(self, name: str) -> None:
         step = self._step
         toxic: dict[str, Any] = {
-            "name": self._name, "type": step.kind, "stream": step.stream, "toxicity": step.toxicity,
+            "name": name, "type": step.kind, "stream": self._names[name], "toxicity": step.toxicity,
             "attributes": dict(step.attributes), "seed": self._seed,
         }  # fmt: skip
         if step.lease is not None and step.heal:
             toxic["lease_ms"] = round((step.lease + EARLY) * 1000)
-        self._hits = (await self._control.add_toxic(self._proxy, toxic))["hits"]
-        return self._hits
+        self._hits[name] = (await self._control.add_toxic(self._proxy, toxic))["hits"]
 
-    async def heal(self) -> int:
-        left = await self._control.toxic(self._proxy, self._name)
-        await self._control.remove_toxic(self._proxy, self._name)
-        return int(left["hits"]) if left else self._hits
+    async def _remove(self, name: str) -> None:
+        left = await self._control.toxic(self._proxy, name)
+        await self._control.remove_toxic(self._proxy, name)
+        self._hits[name] = int(left["hits"]) if left else self._hits[name]
 
 
 class _OnProcess:
@@ -197,6 +211,10 @@ class _OnScript:
 def _named(step: Step) -> dict[str, Any]:
     """What only some steps have."""
     return {k: v for k, v in (("label", step.label), ("script", list(step.script))) if v}
+
+
+def _frame(record: Record, type_: str | None) -> bool:
+    return record.f == "frame" and record.phase == "seen" and record.value.get("type") == type_
 
 
 async def _through(task: asyncio.Future[None]) -> None:

@@ -14,6 +14,7 @@ from netra_sim.kernel.errors import BadValue, UnknownName
 STORE_KINDS = ("read_only", "out_of_memory")  # states of a running Redis
 PROCESS_KINDS = ("kill", "pause", "restart", *STORE_KINDS)
 SCRIPT = "script"  # the model server misbehaves by rules
+STREAMS = ("upstream", "downstream", "both")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Step:
 
     `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
     or read_only, out_of_memory of Redis, or `script`, which puts rules in force for this run at the model server.
-    `label` is its name for checks.
+    `label` is its name for checks. `stream` may be `both`: then it strikes both directions. With `on`, an event type
+    such as `tool_executing`, `at` counts from the first frame of that type that any user receives; where none comes,
+    the step never fires.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
 
@@ -36,6 +39,7 @@ class Step:
     heal: bool = True
     script: Sequence[Mapping[str, Any]] = ()
     label: str = ""
+    on: str | None = None
 
     def __post_init__(self) -> None:
         """UnknownName or BadValue names the field that is wrong and what it takes."""
@@ -43,15 +47,17 @@ class Step:
         if self.kind not in known:
             raise UnknownName(what="kind of fault", name=self.kind, known=", ".join(known))
         named = isinstance(self.target, str) and self.target != ""
-        _must(named, "target", self.target, "an edge (postgres, redis, llm, edge) or a process")
+        _must(named, "target", self.target, "an edge (postgres, redis, clickhouse, llm, edge, edge-2) or a process")
         fits = self.kind not in STORE_KINDS or self.target == "redis"
         _must(fits, "target", self.target, f"redis, for {self.kind}")
         _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
         leased = self.lease is None or (_number(self.lease) and self.lease >= 0)
         _must(leased, "lease", self.lease, "seconds, 0 or more, or nothing")
-        _must(self.stream in ("upstream", "downstream"), "stream", self.stream, "upstream or downstream")
+        _must(self.stream in STREAMS, "stream", self.stream, "upstream or downstream, or both")
         _must(_number(self.toxicity) and 0 <= self.toxicity <= 1, "toxicity", self.toxicity, "0 to 1")
         _must(isinstance(self.heal, bool), "heal", self.heal, "true or false")
+        named = self.on is None or (isinstance(self.on, str) and self.on != "")
+        _must(named, "on", self.on, "an event type, such as tool_executing, or nothing")
         _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object of integers")
         _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()

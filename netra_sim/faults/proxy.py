@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from netra_sim.faults.kinds.base import Kind
 from netra_sim.faults.link import Link, Stream, Toxic
 from netra_sim.kernel.rng import Rng
 
@@ -149,6 +150,12 @@ class Proxy:
             connection.spare(toxic)
         await self.settle()
 
+    async def update(self, toxic: Toxic, kind: Kind, toxicity: float) -> None:
+        """Give a toxic other attributes of its kind and another toxicity, on open connections too."""
+        toxic.kind, toxic.toxicity = kind, toxicity
+        for connection in tuple(self._connections):
+            connection.update(toxic)
+
     def struck(self, toxic: Toxic, connection: int) -> Any:
         """The random stream of a toxic on a connection, or None where its toxicity spares that connection."""
         rng = self._rng if toxic.seed is None else Rng(toxic.seed).child("faults")
@@ -187,13 +194,17 @@ class Connection:
             self.close()
             return
         for toxic in self._proxy.toxics:
+            if toxic.kind.at_door and self._proxy.struck(toxic, self.number) is not None:
+                toxic.hits += 1
+                self.reset()
+                return
             self.strike(toxic)
         self.links["upstream"].read_or_wait()
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
     def strike(self, toxic: Toxic) -> None:
         """Put a toxic into its link, if its toxicity takes this connection."""
-        if toxic.kind.whole_proxy:
+        if toxic.kind.whole_proxy or toxic.kind.at_door:
             return
         stream = self._proxy.struck(toxic, self.number)
         if stream is not None:
@@ -202,6 +213,14 @@ class Connection:
     def spare(self, toxic: Toxic) -> None:
         """Take a toxic out."""
         self.links[toxic.stream].remove(toxic)
+
+    def update(self, toxic: Toxic) -> None:
+        """A toxic has changed: its toxicity may now take this connection, or spare it."""
+        taken = self._proxy.struck(toxic, self.number) is not None
+        if not taken:
+            self.spare(toxic)
+        elif not self.links[toxic.stream].update(toxic):
+            self.strike(toxic)
 
     def close(self) -> None:
         """Close both sockets and forget the connection."""
@@ -219,9 +238,13 @@ class Connection:
     def finished(self) -> None:
         """When both streams have ended, the sockets close, once they have sent what they hold."""
         if all(link.over for link in self.links.values()):
-            for side in (self.client, self.server):
-                if side.transport is not None:
-                    side.transport.close()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close both sockets, once they have sent what they hold."""
+        for side in (self.client, self.server):
+            if side.transport is not None:
+                side.transport.close()
 
     def lost(self, side: _Side) -> None:
         """One socket has gone: the other gets what is under way, then its end."""

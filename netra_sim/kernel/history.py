@@ -7,11 +7,12 @@ After Jepsen's histories (https://github.com/jepsen-io/jepsen): a timeout after 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -89,6 +90,7 @@ class HistoryWriter:
         self._ids = itertools.count(1)
         self._sink = sink
         self._records: list[Record] = []
+        self._awaited: list[tuple[Callable[[Record], bool], asyncio.Future[Record]]] = []
         self._put(Record(self.clock.now_ns(), 0, "run", "start", "seen", {"wall": time.time(), "schema": SCHEMA}))
 
     def invoke(self, actor: str, f: str, **value: Any) -> int:
@@ -118,6 +120,12 @@ class HistoryWriter:
         """Record a step in a fault's life; the first call (id None) gives it its id."""
         return self._put(Record(self.clock.now_ns(), id_ or next(self._ids), "nemesis", kind, phase, value))
 
+    def first(self, matches: Callable[[Record], bool]) -> asyncio.Future[Record]:
+        """The next record from now on that matches, as soon as it is written; for the event loop that writes."""
+        future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        self._awaited.append((matches, future))
+        return future
+
     def freeze(self) -> History:
         """The history so far, as an immutable value."""
         return History(tuple(self._records))
@@ -126,7 +134,16 @@ class HistoryWriter:
         self._records.append(record)
         if self._sink is not None:
             self._sink.write(record.to_json() + "\n")
+        if self._awaited:
+            self._tell(record)
         return record.id
+
+    def _tell(self, record: Record) -> None:
+        """Wake who waits for this record; who waits no more is forgotten."""
+        for matches, future in self._awaited:
+            if not future.done() and matches(record):
+                future.set_result(record)
+        self._awaited = [each for each in self._awaited if not each[1].done()]
 
 
 class History:

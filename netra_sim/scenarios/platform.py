@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 from netra_sim.faults.control import FaultControl
@@ -21,20 +22,38 @@ PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
 class Platform:
     """Where users reach it; its database and its workers (name -> URL) past the proxies."""
 
-    url: str
+    entrances: tuple[str, ...]
     database_url: str
     logs_url: str
     workers: Mapping[str, str]
 
+    @property
+    def url(self) -> str:
+        """The first entrance."""
+        return self.entrances[0]
+
+    def entrance(self, number: int) -> str:
+        """The one of user `number`: users take them in turn."""
+        return self.entrances[(number - 1) % len(self.entrances)]
+
 
 @contextlib.asynccontextmanager
 async def platform(
-    lab: Lab, control: FaultControl, name: str, seed: int, *, without: Collection[str] = (), defect: str = "",
+    lab: Lab,
+    control: FaultControl,
+    name: str,
+    seed: int,
+    *,
+    without: Collection[str] = (),
+    defect: str = "",
+    entrances: int = 1,
+    settings: Mapping[str, str] = MappingProxyType({}),
     started: Started = lambda _: contextlib.nullcontext(),
-) -> AsyncIterator[Platform]:  # fmt: skip
+) -> AsyncIterator[Platform]:
     """Start it and, at the end, stop its workers and remove its edges, its database and its keys.
 
-    Within `started("database")` and `started("workers")` these two are made.
+    `settings` are variables of the workers beside those that every trial sets. The edges in front of them are named
+    edge, edge-2, ... Within `started("database")` and `started("workers")` these two are made.
     """
     async with contextlib.AsyncExitStack() as stack:
         with started("database"):
@@ -57,15 +76,21 @@ async def platform(
             "NETRA_TIME_SCALE": str(lab.time_scale),
             "NETRA_WITHOUT": ",".join(without),
             "NETRA_PARTS": f"netra_sim.defects:{defect}" if defect else "",
+            **settings,
         }
         names = [f"{name}-worker-{n}" for n in range(1, WORKERS + 1)]
         with started("workers"):
             workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
-        entrance = await _edge(stack, control, f"{name}/edge", upstream)
+        edges = [await _edge(stack, control, f"{name}/{edge}", upstream) for edge in edge_names(entrances)]
         direct_workers = {name: f"http://127.0.0.1:{worker.port}" for name, worker in zip(names, workers, strict=True)}
-        yield Platform(f"http://127.0.0.1:{entrance}", database, logs, direct_workers)
+        yield Platform(tuple(f"http://127.0.0.1:{port}" for port in edges), database, logs, direct_workers)
+
+
+def edge_names(entrances: int) -> list[str]:
+    """`edge`, `edge-2`, ...: so many entrances for users."""
+    return ["edge", *(f"edge-{n}" for n in range(2, entrances + 1))]
 
 
 async def _stop(lab: Lab, workers: Sequence[Server]) -> None:

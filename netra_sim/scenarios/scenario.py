@@ -64,7 +64,10 @@ _WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than
 
 @dataclass(frozen=True)
 class Control:
-    """The same run with a protection removed or a known defect put in; `fails` names the checks it must fail."""
+    """The same run with a protection removed or a known defect put in; `fails` names the checks it must fail.
+
+    `settings` are variables of the workers (`NETRA_HEARTBEAT`), `client` fields of the users' settings, set otherwise.
+    """
 
     name: str
     why: str
@@ -72,6 +75,8 @@ class Control:
     without: tuple[str, ...] = ()
     defect: str = ""
     steps: tuple[Step, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    client: Mapping[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """What was changed, for the result."""
@@ -80,7 +85,7 @@ class Control:
             "name": self.name,
             "without": list(self.without) or None,
             "defect": self.defect or None,
-            "setting": faults or None,
+            "setting": {**faults, **self.settings, **{f"client {k}": v for k, v in self.client.items()}} or None,
             "why": self.why,
         }
 
@@ -91,7 +96,8 @@ class Scenario:
 
     `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `full` holds the
     parameter sets of a full sweep beside the usual one. A `cold` one begins with nothing running. Controls run with
-    the first `control_users` users at most: what breaks with few breaks with many.
+    the first `control_users` users at most: what breaks with few breaks with many. With two `entrances`, even-numbered
+    users come in by `edge-2`. `settings` and `client` are as in a control, for the protected run too.
     """
 
     name: str
@@ -110,6 +116,9 @@ class Scenario:
     exclusive: bool = False
     cold: bool = False
     control_users: int = 5000
+    entrances: int = 1
+    settings: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
+    client: Callable[[Any], Mapping[str, Any]] = field(default=lambda _: {})
     full: tuple[Mapping[str, Any], ...] = ()
 
     def variant(self, parameters: Parameters) -> str:

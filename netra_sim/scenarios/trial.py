@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netra_sim.faults.control import FaultControl
@@ -16,7 +16,7 @@ from netra_sim.faults.script import ScriptControl
 from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import Lab
-from netra_sim.scenarios.platform import Platform, platform
+from netra_sim.scenarios.platform import Platform, edge_names, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users import tenants, workload
 from netra_sim.users.api import Settings
@@ -100,8 +100,11 @@ class Trial:
 
         c = self.control
         without, defect = (c.without, c.defect) if c else ((), "")
-        seed = self.parameters.seed
-        return platform(self.lab, control, self.name, seed, without=without, defect=defect, started=started)
+        settings = {**self.scenario.settings(self.parameters), **(c.settings if c else {})}
+        return platform(
+            self.lab, control, self.name, self.parameters.seed, without=without, defect=defect,
+            entrances=self.scenario.entrances, settings=settings, started=started,
+        )  # fmt: skip
 
     async def _strike(
         self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
@@ -109,13 +112,20 @@ class Trial:
         """Load and faults side by side; the faults end with the load at the latest."""
         p = self.parameters
         settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
+        settings = replace(settings, **{**self.scenario.client(p), **(self.control.client if self.control else {})})
         rng = Rng(p.seed).child("users")
         steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
         killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
         nemesis = Nemesis(Plan(steps, p.seed), control, killables, history, f"{self.name}/", model)
 
+        if self.scenario.entrances > 1:
+            names = edge_names(self.scenario.entrances)
+            of = {who.account.name: names[(who.account.number - 1) % len(names)] for who in people}
+            history.seen("run", "entrances", of=of)
+
         async def life(number: int) -> None:
-            await Session(people[number - 1], settings, history, rng).run()
+            entrance = replace(settings, base_url=at.entrance(number))
+            await Session(people[number - 1], entrance, history, rng).run()
 
         async with asyncio.TaskGroup() as group:
             striking = group.create_task(nemesis.run())

@@ -30,7 +30,8 @@ class Settings:
     chat_deadline_s: float
     time_scale: float = 1.0
     patience: float = 6.0
-    heartbeat_s: float = 25.0  # before time scale
+    heartbeat_s: float = 25.0  # before time scale; 0 never asks whether the server is still there
+    backoff: bool = True  # wait longer after each failed reconnect, each user for another time
     send_tries: int = 3
 
     @property

@@ -93,7 +93,7 @@ async def _open(settings: Settings, token: str | None, via: Via) -> ClientConnec
         user_agent_header=None,
         max_size=None,
         open_timeout=None,  # the user's patience bounds the whole
-        ping_interval=beat,
-        ping_timeout=2 * beat,
+        ping_interval=beat or None,
+        ping_timeout=beat or None,  # with the wait before the ping, a peer is dead after two missed beats
         close_timeout=max(0.2, settings.time_scale),
     )

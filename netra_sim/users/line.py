@@ -1,6 +1,7 @@
 """A user's line to the platform: it connects, resumes, reconnects, and records every frame as it arrives.
 
-A lost line is recorded as `disconnected` {connection, code}; code 1006 means that no close frame came.
+A lost line is recorded as `disconnected` {connection, code}; code 1006 means that no close frame came. A reconnect that
+is planned is recorded as `reconnect` {attempt from 0, backoff_s, at_most_s}, its delay and the longest it could be.
 """
 
 from __future__ import annotations
@@ -65,8 +66,16 @@ class Line:
                 return told
             if attempt >= wire.TRIES:
                 return told
-            await self._clock.sleep(wire.backoff(attempt, self._chances.random()) * self._settings.time_scale)
+            await self._clock.sleep(self._pause(attempt))
             attempt += 1
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds until the next attempt, as recorded."""
+        scale, chance = self._settings.time_scale, self._chances.random()
+        pause = wire.backoff(attempt, chance) * scale if self._settings.backoff else 0.0
+        at_most = wire.backoff(attempt, 1.0) * scale
+        self._actor.seen("reconnect", attempt=attempt, backoff_s=round(pause, 6), at_most_s=at_most)
+        return pause
 
     async def say(self, message_id: str, frame: str) -> None:
         """Send a message now if the line is up, and again at each reconnect until it is answered."""

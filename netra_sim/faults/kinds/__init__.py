@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from netra_sim.faults.kinds.bandwidth import Bandwidth
 from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults.kinds.black_hole import BlackHole
+from netra_sim.faults.kinds.corrupt import Corrupt
 from netra_sim.faults.kinds.down import Down
 from netra_sim.faults.kinds.latency import Latency
+from netra_sim.faults.kinds.limit_data import LimitData
+from netra_sim.faults.kinds.partition import Partition
+from netra_sim.faults.kinds.refuse import Refuse
 from netra_sim.faults.kinds.reset_peer import ResetPeer
+from netra_sim.faults.kinds.slicer import Slicer
+from netra_sim.faults.kinds.slow_close import SlowClose
 from netra_sim.faults.kinds.timeout import Timeout
 from netra_sim.kernel.errors import BadValue, UnknownName
 
-KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Latency, ResetPeer, Timeout, Down)}
+_ALL: tuple[type[Kind], ...] = (
+    Latency, Bandwidth, SlowClose, Slicer, LimitData, ResetPeer, Timeout, Corrupt, Partition, BlackHole, Refuse, Down,
+)  # fmt: skip
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in _ALL}
 
 
 def make(name: str, attributes: Mapping[str, Any] | None) -> Kind:

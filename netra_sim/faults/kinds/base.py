@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 
 class Timer(Protocol):
@@ -36,6 +36,10 @@ class Way(Protocol):
         """Close the connection in both directions."""
         ...
 
+    def hang_up(self) -> None:
+        """Close the connection in both directions, once what was handed on has been sent."""
+        ...
+
     def reset(self) -> None:
         """Send RST to both ends."""
         ...
@@ -57,11 +61,28 @@ class Way(Protocol):
         ...
 
 
-class Stub(ABC):
+@dataclass(frozen=True)
+class Kind(ABC):
+    """Attributes of a fault; integers, 0 by default, as in Toxiproxy."""
+
+    name: ClassVar[str]
+    whole_proxy: ClassVar[bool] = False  # strikes the listener, not single links
+    at_door: ClassVar[bool] = False  # strikes new connections before their first byte, not links
+    discards: ClassVar[bool] = False  # loses or changes bytes: that is its purpose
+
+    @abstractmethod
+    def stub(self, way: Way, rng: Random) -> Stub[Any]:
+        """The fault on one link."""
+
+
+K = TypeVar("K", bound=Kind)
+
+
+class Stub(ABC, Generic[K]):
     """One fault in one direction of one connection; as it stands, it hands everything on."""
 
-    def __init__(self, way: Way, rng: Random) -> None:
-        self.way, self.rng = way, rng
+    def __init__(self, kind: K, way: Way, rng: Random) -> None:
+        self.kind, self.way, self.rng = kind, way, rng
 
     @abstractmethod
     def data(self, chunk: bytes) -> None:
@@ -71,18 +92,10 @@ class Stub(ABC):
         """The stream has ended."""
         self.way.eof()
 
+    def update(self, kind: K) -> None:
+        """Other attributes from now on; nothing that is held is let go for it."""
+        self.kind = kind
+
     @abstractmethod
     def remove(self) -> None:
         """The fault is taken away, or its connection has gone: let go of everything."""
-
-
-@dataclass(frozen=True)
-class Kind(ABC):
-    """Attributes of a fault; integers, 0 by default, as in Toxiproxy."""
-
-    name: ClassVar[str]
-    whole_proxy: ClassVar[bool] = False  # strikes the listener, not single links
-
-    @abstractmethod
-    def stub(self, way: Way, rng: Random) -> Stub:
-        """The fault on one link."""

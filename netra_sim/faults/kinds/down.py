@@ -15,6 +15,6 @@ class Down(Kind):
     name = "down"
     whole_proxy = True
 
-    def stub(self, way: Way, rng: Random) -> Stub:
+    def stub(self, way: Way, rng: Random) -> Stub[Down]:
         """There is no link that could be struck."""
         raise NotImplementedError("down strikes a whole proxy")

@@ -17,15 +17,14 @@ class Latency(Kind):
     latency: int = 0
     jitter: int = 0
 
-    def stub(self, way: Way, rng: Random) -> Stub:
+    def stub(self, way: Way, rng: Random) -> Stub[Latency]:
         """A queue on the link."""
         return _Delay(self, way, rng)
 
 
-class _Delay(Stub):
+class _Delay(Stub[Latency]):
     def __init__(self, kind: Latency, way: Way, rng: Random) -> None:
-        super().__init__(way, rng)
-        self._kind = kind
+        super().__init__(kind, way, rng)
         self._queue: deque[tuple[float, bytes | None]] = deque()  # None ends the stream
         self._held = 0
         self._timer: Timer | None = None
@@ -46,8 +45,8 @@ class _Delay(Stub):
             self._pass()
 
     def _put(self, chunk: bytes | None) -> None:
-        jitter = self.rng.uniform(-self._kind.jitter, self._kind.jitter) if self._kind.jitter else 0.0
-        due = self.way.now() + max(0.0, self._kind.latency + jitter) / 1000
+        jitter = self.rng.uniform(-self.kind.jitter, self.kind.jitter) if self.kind.jitter else 0.0
+        due = self.way.now() + max(0.0, self.kind.latency + jitter) / 1000
         if self._queue:
             due = max(due, self._queue[-1][0])
         self._queue.append((due, chunk))

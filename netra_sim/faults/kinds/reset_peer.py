@@ -15,15 +15,15 @@ class ResetPeer(Kind):
     name = "reset_peer"
     timeout: int = 0
 
-    def stub(self, way: Way, rng: Random) -> Stub:
+    def stub(self, way: Way, rng: Random) -> Stub[ResetPeer]:
         """A fuse on the link: the chunk that lights it is not handed on, so the end in mid-query is certain."""
-        return _Fuse(self.timeout / 1000, way, rng)
+        return _Fuse(self, way, rng)
 
 
-class _Fuse(Stub):
-    def __init__(self, seconds: float, way: Way, rng: Random) -> None:
-        super().__init__(way, rng)
-        self._seconds = seconds
+class _Fuse(Stub[ResetPeer]):
+    def __init__(self, kind: ResetPeer, way: Way, rng: Random) -> None:
+        super().__init__(kind, way, rng)
+        self._lit = 0.0
         self._timer: Timer | None = None
         self._held: list[bytes] = []
         self._ended = False
@@ -34,12 +34,19 @@ class _Fuse(Stub):
         self._size += len(chunk)
         self.way.hold(self._size)
         if self._timer is None:
-            self._timer = self.way.later(self._seconds, self._burn)
+            self._lit = self.way.now()
+            self._burns()
 
     def eof(self) -> None:
         self._ended = True
         if not self._held:
             self.way.eof()
+
+    def update(self, kind: ResetPeer) -> None:
+        super().update(kind)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._burns()
 
     def remove(self) -> None:
         """Put out in time: what was held goes on."""
@@ -50,6 +57,10 @@ class _Fuse(Stub):
             self.way.write(chunk)
         if held and self._ended:
             self.way.eof()
+
+    def _burns(self) -> None:
+        left = self._lit + self.kind.timeout / 1000 - self.way.now()
+        self._timer = self.way.later(max(0.0, left), self._burn)
 
     def _burn(self) -> None:
         self._held.clear()

@@ -7,19 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.faults import kinds
+from netra_sim.faults.kinds.bandwidth import Bandwidth
 from netra_sim.faults.kinds.base import Kind
-from netra_sim.faults.kinds.down import Down
+from netra_sim.faults.kinds.black_hole import BlackHole
+from netra_sim.faults.kinds.corrupt import Corrupt
 from netra_sim.faults.kinds.latency import Latency
+from netra_sim.faults.kinds.limit_data import LimitData
+from netra_sim.faults.kinds.partition import Partition
 from netra_sim.faults.kinds.reset_peer import ResetPeer
+from netra_sim.faults.kinds.slicer import Slicer
+from netra_sim.faults.kinds.slow_close import SlowClose
 from netra_sim.faults.kinds.timeout import Timeout
-from netra_sim.faults.link import MOST_HELD
+from netra_sim.faults.link import MOST_HELD, Toxic
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.rng import Rng
 from tests.unit.faults.wire import Wire
 
-DISCARD = {"timeout"}
-ON_LINKS = sorted(name for name, kind in kinds.KINDS.items() if not kind.whole_proxy)
-CONSERVE = sorted(set(ON_LINKS) - DISCARD)
+ON_LINKS = sorted(name for name, kind in kinds.KINDS.items() if not (kind.whole_proxy or kind.at_door))
+CONSERVE = [name for name in ON_LINKS if not kinds.KINDS[name].discards]
 LONG = 3600.0
 
 
@@ -36,21 +41,23 @@ def test_no_timer_is_left_after_removal(name: str) -> None:
     wire.link.ended()
     wire.link.remove(toxic)
     assert wire.loop.pending == 0
-    ends = wire.out.ends
+    seen = (wire.out.said, wire.out.ends, wire.was_reset, wire.closed, wire.hung_up)
     wire.loop.advance(LONG)
-    assert (wire.out.ends, wire.was_reset) == (ends, False)
+    assert (wire.out.said, wire.out.ends, wire.was_reset, wire.closed, wire.hung_up) == seen
 
 
 @pytest.mark.parametrize("name", ON_LINKS)
 def test_a_lost_connection_hears_nothing_more(name: str) -> None:
     wire = Wire()
     toxic = wire.add(slow(name))
-    wire.link.feed(b"abc")
+    wire.link.feed(b"abc" * 10_000)
+    wire.link.ended()
+    seen = (list(wire.out.said), wire.out.ends, wire.closed, wire.was_reset)
     wire.link.clear()
     wire.loop.advance(LONG)
     wire.link.remove(toxic)
     assert wire.loop.pending == 0
-    assert (wire.out.said, wire.out.ends, wire.closed, wire.was_reset) == ([], 0, False, False)
+    assert (wire.out.said, wire.out.ends, wire.closed, wire.was_reset) == seen
 
 
 @pytest.mark.parametrize("name", CONSERVE)
@@ -59,7 +66,7 @@ def test_bytes_held_go_on_in_order_at_removal(name: str) -> None:
     toxic = wire.add(slow(name))
     for chunk in (b"one", b"two", b"three"):
         wire.link.feed(chunk)
-    assert wire.out.data == b""
+    assert b"onetwothree".startswith(wire.out.data)
     wire.link.remove(toxic)
     assert wire.out.data == b"onetwothree"
     wire.link.feed(b"four")
@@ -71,24 +78,25 @@ def test_bytes_held_go_on_in_order_at_removal(name: str) -> None:
 def test_an_end_that_waits_goes_on_once_after_the_bytes(name: str) -> None:
     wire = Wire()
     toxic = wire.add(slow(name))
-    wire.link.feed(b"last words")
+    wire.link.feed(b"last words" * 10_000)
     wire.link.ended()
     assert wire.out.ends == 0
     wire.link.remove(toxic)
-    assert (wire.out.data, wire.out.ends) == (b"last words", 1)
+    assert (wire.out.data, wire.out.ends) == (b"last words" * 10_000, 1)
 
 
 @pytest.mark.parametrize("name", CONSERVE)
 def test_a_stub_that_holds_too_much_stops_the_source(name: str) -> None:
     wire = Wire()
     toxic = wire.add(slow(name))
-    wire.link.feed(b"x" * MOST_HELD)
-    assert wire.source.reading
-    wire.link.feed(b"y")
-    assert not wire.source.reading
+    sent = 0
+    for size in (MOST_HELD, 1, 10_000):
+        wire.link.feed(b"x" * size)
+        sent += size
+        assert wire.source.reading == (sent - len(wire.out.data) <= MOST_HELD)
     wire.link.remove(toxic)
     assert wire.source.reading
-    assert len(wire.out.data) == MOST_HELD + 1
+    assert len(wire.out.data) == sent
 
 
 @pytest.mark.parametrize("name", ON_LINKS)
@@ -98,6 +106,7 @@ def test_hits_are_counted_for_what_was_struck(name: str) -> None:
     wire.loop.advance(1)
     assert toxic.hits == 0
     wire.link.feed(b"abc")
+    wire.link.ended()
     wire.loop.advance(1)
     assert toxic.hits == 1
 
@@ -107,15 +116,35 @@ def test_a_kind_is_a_value(name: str) -> None:
     kind = slow(name)
     assert kind == kinds.make(name, kinds.attributes(kind))
     assert all(value == 0 for value in kinds.attributes(kinds.make(name, None)).values())
-    first = fields(kind)[0].name
-    with pytest.raises(FrozenInstanceError):
-        setattr(kind, first, 1)
+    for field in fields(kind):
+        with pytest.raises(FrozenInstanceError):
+            setattr(kind, field.name, 1)
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+@pytest.mark.parametrize("to", [0, 1, 100_000])
+def test_attributes_change_while_bytes_are_under_way(name: str, to: int) -> None:
+    wire = Wire()
+    toxic = wire.add(slow(name))
+    wire.link.feed(b"one" * 10_000)
+    toxic.kind = kinds.make(name, {field.name: to for field in fields(kinds.KINDS[name])})
+    assert wire.link.update(toxic)
+    wire.loop.advance(0.001)
+    if not wire.closed | wire.was_reset | wire.hung_up:
+        wire.link.feed(b"two")
+        wire.link.ended()
+        wire.link.remove(toxic)
+        if name in CONSERVE:
+            assert (wire.out.data, wire.out.ends) == (b"one" * 10_000 + b"two", 1)
+        assert not wire.link.update(toxic)
+    assert wire.loop.pending == 0
 
 
 MOVES = st.lists(
     st.one_of(
         st.tuples(st.just("data"), st.integers(1, 300_000)),
         st.tuples(st.just("add"), st.sampled_from(CONSERVE), st.integers(0, 50), st.integers(0, 50)),
+        st.tuples(st.just("update"), st.integers(0, 50), st.integers(0, 50)),
         st.tuples(st.just("remove"), st.integers(0, 9)),
         st.tuples(st.just("time"), st.integers(0, 40)),
         st.tuples(st.just("congested"), st.booleans()),
@@ -123,6 +152,13 @@ MOVES = st.lists(
     ),
     max_size=30,
 )
+
+
+def _any(name: str, one: int, other: int) -> Kind:
+    """The kind with these two values in turn for its attributes; pieces not so small that millions are made."""
+    names = [field.name for field in fields(kinds.KINDS[name])]
+    given = {field: (one, other)[n % 2] for n, field in enumerate(names)}
+    return kinds.make(name, given | {"average_size": 1000 + one})
 
 
 @given(moves=MOVES, end_at=st.integers(0, 30))
@@ -140,8 +176,11 @@ def test_any_interleaving_conserves_the_stream(moves: list[tuple], end_at: int) 
         elif move == "add":
             # A fuse that burns down cuts the stream, as it should: here it never does.
             burns = values[0] == "reset_peer"
-            kind = ResetPeer(10**9) if burns else Latency(values[1], values[2])
+            kind = ResetPeer(10**9) if burns else _any(values[0], values[1], values[2])
             toxics.append(wire.add(kind, f"fault-{step}"))
+        elif move == "update" and toxics and not isinstance(toxics[-1].kind, ResetPeer):
+            toxics[-1].kind = _any(toxics[-1].kind.name, *values)
+            wire.link.update(toxics[-1])
         elif move == "remove" and toxics:
             wire.link.remove(toxics.pop(values[0] % len(toxics)))
         elif move == "time":
@@ -171,7 +210,7 @@ def test_removal_never_hangs_whatever_stands_in_the_chain(names: list[str], orde
         if toxics:
             wire.link.remove(toxics.pop(n % len(toxics)))
     assert wire.loop.pending == 0
-    assert wire.closed == ("timeout" in names)
+    assert not wire.link.update(Toxic("any", slow("latency"), "downstream"))
 
 
 # -- latency ----------------------------------------------------------------------------------------------------
@@ -285,9 +324,130 @@ def test_timeout_zero_closes_only_when_removed() -> None:
     assert wire.closed
 
 
-def test_down_has_no_stub() -> None:
+@pytest.mark.parametrize("name", sorted(set(kinds.KINDS) - set(ON_LINKS)))
+def test_what_strikes_no_link_has_no_stub(name: str) -> None:
     with pytest.raises(NotImplementedError):
-        Down().stub(None, Rng(1).stream())  # type: ignore[arg-type]
+        kinds.make(name, {}).stub(None, Rng(1).stream())  # type: ignore[arg-type]
+
+
+def test_a_fuse_that_is_set_longer_burns_longer_from_when_it_was_lit() -> None:
+    wire = Wire()
+    toxic = wire.add(ResetPeer(100))
+    wire.link.feed(b"query")
+    wire.loop.advance(0.05)
+    toxic.kind = ResetPeer(200)
+    wire.link.update(toxic)
+    wire.loop.advance(0.149)
+    assert not wire.was_reset
+    wire.loop.advance(0.002)
+    assert wire.was_reset
+
+
+# -- bandwidth, slow_close, slicer, limit_data ------------------------------------------------------------------
+
+
+def test_bandwidth_lets_through_its_rate() -> None:
+    wire = Wire()
+    toxic = wire.add(Bandwidth(100))
+    wire.link.feed(b"x" * 100_000)
+    wire.link.ended()
+    for tenths in range(1, 10):
+        wire.loop.advance(0.1001)
+        assert len(wire.out.data) == tenths * 10_000
+    assert wire.out.ends == 0
+    wire.loop.advance(0.1)
+    assert (len(wire.out.data), wire.out.ends, toxic.hits) == (100_000, 1, 1)
+
+
+def test_bandwidth_zero_stalls_until_there_is_a_rate() -> None:
+    wire = Wire()
+    toxic = wire.add(Bandwidth())
+    wire.link.feed(b"abc")
+    wire.loop.advance(LONG)
+    assert wire.out.data == b""
+    toxic.kind = Bandwidth(1)
+    wire.link.update(toxic)
+    wire.loop.advance(0.004)
+    assert wire.out.data == b"abc"
+
+
+def test_slow_close_delays_the_end_alone() -> None:
+    wire = Wire()
+    wire.add(SlowClose(100))
+    wire.link.feed(b"abc")
+    wire.link.ended()
+    wire.loop.advance(0.099)
+    assert (wire.out.data, wire.out.ends) == (b"abc", 0)
+    wire.loop.advance(0.002)
+    assert wire.out.ends == 1
+
+
+def test_slicer_cuts_into_pieces_with_pauses() -> None:
+    wire = Wire()
+    wire.add(Slicer(10, 2, 1000))
+    wire.link.feed(bytes(100))
+    assert 8 <= len(wire.out.data) <= 12
+    wire.loop.advance(1)
+    sizes = [len(piece) for piece in wire.out.said]
+    assert sum(sizes) == 100
+    assert all(8 <= size <= 12 for size in sizes[:-1])
+    assert len(set(sizes[:-1])) > 1
+
+
+@pytest.mark.parametrize(("limit", "heard"), [(0, b""), (2, b"ab"), (4, b"abcd"), (5, b"abcde")])
+def test_limit_data_hangs_up_after_its_bytes(limit: int, heard: bytes) -> None:
+    wire = Wire()
+    toxic = wire.add(LimitData(limit))
+    for chunk in (b"ab", b"cd", b"ef"):
+        wire.link.feed(chunk)
+    assert (wire.out.data, wire.hung_up, toxic.hits) == (heard, True, 1)
+
+
+# -- corrupt, partition, black_hole -----------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 300), max_size=20), st.integers(0, 50))
+def test_corruption_is_seeded_and_keeps_number_and_places(sizes: list[int], every: int) -> None:
+    def heard(cuts: list[int]) -> bytes:
+        wire = Wire()
+        wire.add(Corrupt(every))
+        for size in cuts:
+            wire.link.feed(bytes(size))
+        return wire.out.data
+
+    data = heard(sizes)
+    assert len(data) == sum(sizes)
+    assert data == heard([sum(sizes)])  # however the stream was cut
+    changed = sum(byte != 0 for byte in data)
+    assert changed == len(data) if every <= 1 else changed >= len(data) // (2 * every)
+
+
+def test_a_partition_holds_bytes_and_end_for_as_long_as_it_lasts() -> None:
+    wire = Wire()
+    toxic = wire.add(Partition())
+    wire.link.feed(b"held")
+    wire.link.ended()
+    wire.loop.advance(LONG)
+    assert (wire.out.data, wire.out.ends) == (b"", 0)
+    wire.link.remove(toxic)
+    assert (wire.out.data, wire.out.ends, wire.was_reset) == (b"held", 1, False)
+
+
+@pytest.mark.parametrize("loses", ["bytes", "end", "nothing"])
+def test_a_black_hole_takes_everything_and_resets_who_lost_something(loses: str) -> None:
+    wire = Wire()
+    toxic = wire.add(BlackHole())
+    if loses == "bytes":
+        wire.link.feed(b"gone")
+    elif loses == "end":
+        wire.link.ended()
+    wire.loop.advance(LONG)
+    assert (wire.out.data, wire.out.ends, wire.source.reading, wire.was_reset) == (b"", 0, True, False)
+    wire.link.remove(toxic)
+    assert wire.was_reset == (loses != "nothing")
+    if loses == "nothing":
+        wire.link.feed(b"on it goes")
+        assert wire.out.data == b"on it goes"
 
 
 # -- the registry -----------------------------------------------------------------------------------------------
@@ -304,5 +464,5 @@ def test_make_refuses_what_is_no_integer(value: object) -> None:
 
 
 def test_make_refuses_an_unknown_kind() -> None:
-    with pytest.raises(UnknownName, match="latency, reset_peer, timeout, down"):
+    with pytest.raises(UnknownName, match="latency, bandwidth, .*, refuse, down"):
         kinds.make("gremlin", None)

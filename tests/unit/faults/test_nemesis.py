@@ -325,3 +325,40 @@ class Store(Process):
 
     async def restore(self) -> None:
         self.done.append("restore")
+
+
+async def test_both_directions_are_struck_and_healed_and_their_hits_add_up() -> None:
+    at = Stage(Step("partition", "edge", 1, 3, stream="both"))
+    await at.until(1)
+    both = [(name, toxic["stream"]) for (_, name), toxic in at.control.toxics.items()]
+    assert both == [("partition-0-upstream", "upstream"), ("partition-0-downstream", "downstream")]
+    for hits, toxic in enumerate(at.control.toxics.values(), start=3):
+        toxic["hits"] = hits
+    await at.until(4)
+    await at.task
+    assert at.control.toxics == {}
+    (fault,) = at.history.freeze().faults()
+    assert (fault.hits, fault.value["stream"]) == (7, "both")
+
+
+async def test_a_step_on_an_event_counts_from_its_first_frame() -> None:
+    at = Stage(Step("down", "redis", 0.5, 1, on="tool_executing"))
+    await at.until(3)
+    at.history.seen("user-1", "frame", type="agent_started")
+    at.history.seen("auditor", "tool_executing", type="tool_executing")
+    await at.until(4)
+    assert at.control.toxics == {}
+    at.history.seen("user-1", "frame", type="tool_executing")
+    await at.until(4.25)
+    at.history.seen("user-2", "frame", type="tool_executing")
+    await at.until(9)
+    await at.task
+    assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (4.5, "fired"), (5.5, "healed")]
+
+
+async def test_an_event_that_never_comes_leaves_its_step_unfired() -> None:
+    at = Stage(Step("down", "redis", 0, 1, on="tool_executing"))
+    await at.until(100)
+    await at.stop()
+    (fault,) = at.history.freeze().faults()
+    assert (fault.fired, fault.value["on"]) == (None, "tool_executing")

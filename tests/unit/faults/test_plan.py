@@ -30,6 +30,9 @@ GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
         ({"lease": "long"}, "lease", "or nothing"),
         ({"stream": "sideways"}, "stream", "upstream or downstream"),
         ({"stream": None}, "stream", "upstream or downstream"),
+        ({"stream": "sideways"}, "stream", "or both"),
+        ({"on": ""}, "on", "an event type"),
+        ({"on": 5}, "on", "or nothing"),
         ({"toxicity": 1.1}, "toxicity", "0 to 1"),
         ({"toxicity": -0.1}, "toxicity", "0 to 1"),
         ({"toxicity": "half"}, "toxicity", "0 to 1"),
@@ -105,9 +108,10 @@ STEPS = st.one_of(
         at=SECONDS,
         lease=st.none() | SECONDS,
         attributes=st.fixed_dictionaries({}, optional={"latency": st.integers(0, 9999), "jitter": st.integers(0, 99)}),
-        stream=st.sampled_from(["upstream", "downstream"]),
+        stream=st.sampled_from(["upstream", "downstream", "both"]),
         toxicity=st.floats(0, 1),
         heal=st.booleans(),
+        on=st.none() | st.sampled_from(["agent_started", "tool_executing"]),
     ),
     st.builds(Step, kind=st.sampled_from(("kill", "pause", "restart")), target=st.text(min_size=1), at=SECONDS),
     st.builds(
@@ -128,5 +132,5 @@ def test_a_plan_survives_json(steps: list[Step], seed: int) -> None:
 
 
 def test_which_steps_strike_processes() -> None:
-    assert [Step(kind, "redis", 0).on_process for kind in PROCESS_KINDS] == [True] * 5
-    assert [Step(kind, "redis", 0).on_process for kind in kinds.KINDS] == [False] * len(kinds.KINDS)
+    assert all(Step(kind, "redis", 0).on_process for kind in PROCESS_KINDS)
+    assert not any(Step(kind, "x", 0).on_process for kind in kinds.KINDS)

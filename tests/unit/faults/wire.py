@@ -90,7 +90,7 @@ class Wire:
 
     def __init__(self, *, joined: bool = True) -> None:
         self.loop, self.source, self.out = Loop(), Socket(), Socket()
-        self.closed = self.was_reset = False
+        self.closed = self.was_reset = self.hung_up = False
         self.link = Link(self, self.loop)  # type: ignore[arg-type]
         self.link.source = self.source  # type: ignore[assignment]
         self.link.read_or_wait()
@@ -108,6 +108,11 @@ class Wire:
     def close(self) -> None:
         self.closed = True
         self._end()
+
+    def hang_up(self) -> None:
+        self.hung_up = True
+        self.source.close()
+        self.out.close()
 
     def reset(self) -> None:
         self.was_reset = True

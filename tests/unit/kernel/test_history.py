@@ -130,3 +130,16 @@ async def test_what_is_done_within_an_op_is_its_duration_and_an_error_its_failur
     good, bad = writer.freeze().ops("start")
     assert (good.outcome, good.seconds, good.value) == ("ok", 0.5, {"what": "redis"})
     assert (bad.outcome, bad.result) == ("fail", {"code": "KeyError"})
+
+
+async def test_who_waits_for_a_record_gets_the_first_that_matches():
+    writer = HistoryWriter()
+    writer.seen("user-1", "frame", type="agent_started")
+    first = writer.first(lambda record: record.f == "frame")
+    given_up = writer.first(lambda record: record.f == "frame")
+    given_up.cancel()
+    writer.invoke("user-1", "send")
+    assert not first.done()
+    writer.seen("user-2", "frame", type="a")
+    writer.seen("user-3", "frame", type="b")
+    assert (await first).actor == "user-2"
