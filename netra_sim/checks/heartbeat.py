@@ -1,0 +1,120 @@
+"""A dead peer is noticed from both sides, also where the connection looks open: nothing comes, nothing is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netra_sim.checks.evidence import Facts, at, counted, notable, seconds, seen_facts, unknown
+from netra_sim.checks.verdict import Check, Finding, never_struck
+from netra_sim.kernel.history import Fault, History, Record
+
+ABNORMAL = 1006  # close code of RFC 6455: no close frame came
+
+
+def client_notices(
+    within_s: float,
+    during: str = "black_hole",
+    *,
+    name: str = "client_notices_dead_server",
+    proves: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
+) -> Check:
+    """Who loses his connection to such a fault notices within `within_s` s of the strike, not when it is healed.
+
+    Judged are connections that were open at the strike and ended without a close frame before the next strike.
+    """
+
+    def judge(history: History) -> Finding:
+        faults = _struck(history, during)
+        if not faults:
+            return unknown(f"No {during} struck.")
+        bad: list[Facts] = []
+        slowest, n = 0.0, 0
+        for fault, end in faults:
+            for record in _lost(history, fault, end):
+                took = (record.t - (fault.fired or 0)) / 1e9
+                n, slowest = n + 1, max(slowest, took)
+                if took > within_s:
+                    bad.append(seen_facts(history, record, "connection", "code", seconds=round(took, 4)))
+        if not n:
+            return unknown(f"No connection was lost to a {during}.")
+        told = f"{n - len(bad):,} of {counted(n, 'client')} noticed within {seconds(within_s)}; "
+        told += f"the slowest took {seconds(slowest)}."
+        return Finding("fail" if bad else "pass", told, notable(bad, lambda facts: float(facts["seconds"])))
+
+    expected = f"Cut off by a {during.replace('_', ' ')}, a client gives its connection up within {seconds(within_s)}."
+    return Check(name, expected, proves, judge, controls)
+
+
+def server_notices(
+    within_s: float,
+    during: str = "black_hole",
+    *,
+    name: str = "server_drops_dead_clients",
+    proves: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
+) -> Check:
+    """From `within_s` s after the strike to its heal, the workers hold no socket but those that clients hold too.
+
+    The workers' count is that of the last gauges read by then; a fault that ends sooner judges nothing.
+    """
+
+    def judge(history: History) -> Finding:
+        faults = [(fault, fault.healed) for fault, _ in _struck(history, during) if fault.healed is not None]
+        faults = [each for each in faults if each[1] - (each[0].fired or 0) >= within_s * 1e9]
+        if not faults or not history.seen("gauges"):
+            return unknown(f"No {during} lasted for {seconds(within_s)}, or the workers' sockets were not read.")
+        bad, told = [], ""
+        for fault, healed in faults:
+            before = _held(history, fault.fired or 0)
+            held, theirs = _held(history, healed), len(_open(history, healed))
+            told = f"Of {counted(before, 'socket')} at the strike the workers held {held:,} when it was healed; "
+            told += f"clients held {theirs:,}."
+            if before <= theirs:
+                return unknown(f"The {during} cost no socket: {told}")
+            if held > theirs:
+                facts = {"fault": fault.kind, "target": fault.target, "held": held, "clients": theirs}
+                bad.append({"t": at(history, healed), **facts})
+        return Finding("fail" if bad else "pass", told, notable(bad))
+
+    expected = (
+        f"{seconds(within_s)} into a {during.replace('_', ' ')} no worker holds a socket whose client has given it up."
+    )
+    return Check(name, expected, proves, judge, controls)
+
+
+def _struck(history: History, kind: str) -> list[tuple[Fault, int]]:
+    """The faults of a kind that struck, each with the time of the next strike of any, or the end."""
+    strikes = sorted(fault.fired for fault in history.faults() if fault.fired is not None)
+    struck = [fault for fault in history.faults() if fault.kind == kind and not never_struck(fault)]
+    marks = history.seen("load_ended")
+    end = marks[-1].t if marks else history.end
+    return [(fault, min((t for t in strikes if t > (fault.fired or 0)), default=end)) for fault in struck]
+
+
+def _lost(history: History, fault: Fault, end: int) -> Iterator[Record]:
+    """Connections open at the strike that ended before `end`, without a word."""
+    fired = fault.fired or 0
+    before = _open(history, fired)
+    for record in history.seen("disconnected"):
+        if fired < record.t < end and record.value["code"] == ABNORMAL and record.value["connection"] in before:
+            yield record
+
+
+def _open(history: History, t: int) -> set[str]:
+    """The connections that clients held at a time."""
+    held: set[str] = set()
+    for record in history.records:
+        if record.t > t:
+            break
+        if record.f == "connect" and record.phase == "ok":
+            held.add(str(record.value.get("connection_id")))
+        elif record.f == "disconnected":
+            held.discard(str(record.value["connection"]))
+    return held
+
+
+def _held(history: History, t: int) -> int:
+    """The sockets of all workers by the last gauges up to a time."""
+    last = {str(r.value.get("worker")): int(r.value.get("sockets", 0)) for r in history.seen("gauges") if r.t <= t}
+    return sum(last.values())
