@@ -54,27 +54,27 @@ def server_notices(
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """From `within_s` s after the strike to its heal, the workers hold no socket but those that clients hold too.
+    """At `within_s` s after the strike the workers hold no socket but those that clients hold too.
 
-    The workers' count is that of the last gauges read by then; a fault that ends sooner judges nothing.
+    The workers' count is that of the last gauges read by then; a fault that was healed sooner judges nothing.
     """
 
     def judge(history: History) -> Finding:
-        faults = [(fault, fault.healed) for fault, _ in _struck(history, during) if fault.healed is not None]
-        faults = [each for each in faults if each[1] - (each[0].fired or 0) >= within_s * 1e9]
+        faults = [fault for fault, _ in _struck(history, during) if _length(fault) >= within_s]
         if not faults or not history.seen("gauges"):
             return unknown(f"No {during} lasted for {seconds(within_s)}, or the workers' sockets were not read.")
         bad, told = [], ""
-        for fault, healed in faults:
-            before = _held(history, fault.fired or 0)
-            held, theirs = _held(history, healed), len(_open(history, healed))
-            told = f"Of {counted(before, 'socket')} at the strike the workers held {held:,} when it was healed; "
+        for fault in faults:
+            fired = fault.fired or 0
+            due = fired + round(within_s * 1e9)
+            before, held, theirs = _held(history, fired), _held(history, due), len(_open(history, due))
+            told = f"Of {counted(before, 'socket')} at the strike the workers held {held:,} {seconds(within_s)} later; "
             told += f"clients held {theirs:,}."
             if before <= theirs:
                 return unknown(f"The {during} cost no socket: {told}")
             if held > theirs:
                 facts = {"fault": fault.kind, "target": fault.target, "held": held, "clients": theirs}
-                bad.append({"t": at(history, healed), **facts})
+                bad.append({"t": at(history, due), **facts})
         return Finding("fail" if bad else "pass", told, notable(bad))
 
     expected = (
@@ -90,6 +90,10 @@ def _struck(history: History, kind: str) -> list[tuple[Fault, int]]:
     marks = history.seen("load_ended")
     end = marks[-1].t if marks else history.end
     return [(fault, min((t for t in strikes if t > (fault.fired or 0)), default=end)) for fault in struck]
+
+
+def _length(fault: Fault) -> float:
+    return ((fault.healed or 0) - (fault.fired or 0)) / 1e9
 
 
 def _lost(history: History, fault: Fault, end: int) -> Iterator[Record]:

@@ -19,18 +19,18 @@ def runs_survive(
 ) -> Check:
     """Every run that was in this stage when the fault planned on it struck completes, and its user is told all of it.
 
-    A run is in the stage `tool_executing` while the last stored event of one of its agents is of that type; judged are
-    runs of users who come in by the entrance that was struck.
+    A run is in the stage `tool_executing` while its last stored event, or that of one of its agents, is of that type;
+    judged are runs of users who come in by the entrance that was struck. (The supervisor starts but once.)
     """
 
     def judge(history: History) -> Finding:
         faults = [f for f in history.faults() if f.value.get("on") == stage and not never_struck(f)]
         if not faults:
             return unknown(f"No fault struck on {stage}.")
-        runs = [key for fault in faults for key in _in_stage(history, fault, stage)]
+        runs = [(fault, key) for fault in faults for key in _in_stage(history, fault, stage)]
         if not runs:
             return unknown(f"No run of those struck was in {stage} then.")
-        bad = [facts for fault in faults for key in runs if (facts := _short(history, fault, key))]
+        bad = [facts for fault, key in runs if (facts := _short(history, fault, key))]
         told = f"Of {counted(len(runs), 'run')} in {stage} when the {faults[0].kind} struck, "
         told += f"{len(runs) - len(bad):,} came to their end and were told whole."
         return Finding("fail" if bad else "pass", told, notable(bad, lambda facts: float(facts["missing"])))
@@ -114,7 +114,7 @@ def _in_stage(history: History, fault: Fault, stage: str) -> list[RunKey]:
     for user, record in stored(history).items():
         for _, run, _, type_, agent, _, _, t_ms in sorted(record.value.get("of", ()), key=lambda row: int(row[0])):
             if user in struck and type_ in AGENT_EVENTS and wall_to_run(history, t_ms) <= now:
-                last[user, str(run), str(agent)] = str(type_)
+                last[user, str(run), "" if agent == SUPERVISOR else str(agent)] = last[user, str(run), ""] = str(type_)
     return sorted({(user, run) for (user, run, _), type_ in last.items() if type_ == stage})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from netra_sim.checks import events, heartbeat, isolation, partition, reconnect, residue, slo
@@ -11,20 +13,21 @@ from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-AFTERWARDS = 40.0  # seconds before scaling
+AFTERWARDS = 100.0  # seconds before scaling
 SLOW_MS = 8  # of a round trip to the store: an agent's stages last long enough to be struck
+BEGIN, MARGIN = 0.6, 0.2  # seconds from a run's start to its tools, at most; of a fault beyond what it must outlast
 NEVER = 3600.0
 
 
 class Partitions(Parameters):
-    """Two partitions strike stages of a run, then a black hole one entrance, then nobody is let in for a while."""
+    """Partitions strike two stages of a run, then a black hole one entrance; then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
     messages: int = Field(9, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
-    heartbeat: float = Field(6.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
-    slack: float = Field(0.4, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
-    quiet: float = Field(1.2, ge=0.1, le=600, description="seconds of quiet between the faults")
+    heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
+    slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
+    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet between the faults")
     away: float = Field(1.2, gt=0, le=600, description="seconds in which nobody is let in")
 
     @property
@@ -34,16 +37,21 @@ class Partitions(Parameters):
 
 
 def _plan(p: Partitions) -> tuple[Step, ...]:
-    hole = p.window + 0.4 + p.dead + p.quiet
-    away = hole + p.dead + 0.2 + p.quiet
+    """Times count from the first run's start. Both entrances are parted in mid-run, so that whoever began is struck."""
+    start = BEGIN + p.dead + p.quiet
+    hole = start + p.dead + p.quiet
+    away = hole + p.dead + MARGIN + p.quiet
     return (
-        Step("latency", "postgres", 0.0, None, {"latency": SLOW_MS}),
-        Step("partition", "edge", 0.0, p.dead, {}, stream="both", on="agent_started"),
-        Step("partition", "edge-2", 0.0, p.dead, {}, stream="both", on="tool_executing"),
-        Step("black_hole", "edge", hole, p.dead + 0.2, {}, stream="both"),
-        Step("down", "edge", away, p.away, {}),
-        Step("down", "edge-2", away, p.away, {}),
+        Step("latency", "postgres", 0.0, start + p.dead, {"latency": SLOW_MS}, on="message_accepted"),
+        *_both("partition", 0.0, p.dead, "tool_executing"),
+        *_both("partition", start, p.dead, "agent_started"),
+        Step("black_hole", "edge", hole, p.dead + MARGIN, {}, stream="both", on="agent_started"),
+        *_both("down", away, p.away, "agent_started"),
     )
+
+
+def _both(kind: str, at: float, lease: float, on: str) -> tuple[Step, ...]:
+    return tuple(Step(kind, edge, at, lease, {}, stream="both", on=on) for edge in ("edge", "edge-2"))
 
 
 def _checks(p: Partitions) -> tuple[Check, ...]:
@@ -79,7 +87,7 @@ def _controls(p: Partitions) -> tuple[Control, ...]:
                 ("exactly_once_in_order", "survives_agent_started", "survives_tool_executing"),
                 defect="replay_forgotten"),
         Control("both-entrances", "The fault of some users is the fault of all.", ("others_untouched",),
-                steps=(Step("black_hole", "edge-2", hole.at, hole.lease, {}, stream="both"),)),
+                steps=(replace(hole, target="edge-2"),)),
     )  # fmt: skip
 
 
@@ -95,7 +103,7 @@ SCENARIO = Scenario(
     parameters=Partitions,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
-        think_s=6.0,
+        think_s=8.0,
         waits=False,
         drop=0.0,
         probe=0.0,
