@@ -51,6 +51,12 @@ class FaultControl:
         told: dict[str, Any] | None = await self._ask("GET", path, missing=True)
         return told
 
+    async def update_toxic(self, proxy: str, name: str, attributes: dict[str, int]) -> dict[str, Any]:
+        """Give a toxic other attributes, on open connections too; what is set now."""
+        path = f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}"
+        told: dict[str, Any] = await self._ask("PATCH", path, {"attributes": attributes})
+        return told
+
     async def remove_toxic(self, proxy: str, name: str) -> None:
         """Take a toxic away, if it is still there."""
         await self._ask("DELETE", f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}", missing=True)

@@ -7,10 +7,12 @@ import itertools
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 
 import psutil
 import pytest
 
+from netra_sim.faults import kinds
 from netra_sim.faults.control import FaultControl
 from tests.service.proxying import (
     ProxyProcess,
@@ -395,3 +397,94 @@ async def test_set_and_removed_at_once_by_many(control: FaultControl, port: int)
     await within(asyncio.gather(*[cycle(n) for n in range(8)]))
     async with connection(port) as streams:
         assert await said(streams, b"hello") == b"hello"
+
+
+# -- every kind under load --------------------------------------------------------------------------------------
+
+ENDS = ("timeout", "reset_peer", "limit_data", "black_hole")  # may end connections that were open: their purpose
+
+
+@pytest.mark.parametrize("kind", sorted(name for name, kind in kinds.KINDS.items() if not kind.whole_proxy))
+async def test_each_kind_set_changed_and_removed_under_load_never_hangs(
+    control: FaultControl, port: int, kind: str
+) -> None:
+    """Bytes go both ways meanwhile; whatever became of them, afterwards a new connection has a free line."""
+    values = {field.name: 20_000 for field in fields(kinds.KINDS[kind])}
+    sent = random.Random(1).randbytes(1 << 14)
+    async with connection(port) as (reader, writer):
+        heard, over = asyncio.ensure_future(reader.readexactly(40 * len(sent))), False
+        for turn in range(20):
+            names = {stream: f"{kind}-{stream}-{turn}" for stream in ("upstream", "downstream")}
+            for stream, name in names.items():
+                toxic = {"name": name, "type": kind, "stream": stream, "attributes": values}
+                await within(control.add_toxic("run/edge", toxic))
+            writer.write(sent)
+            for name in names.values():
+                await within(control.update_toxic("run/edge", name, dict.fromkeys(values, 30_000)))
+                writer.write(sent[: len(sent) // 2])
+            for name in names.values():
+                await within(control.remove_toxic("run/edge", name))
+        try:
+            got = await within(heard)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            over = True
+    if kind in ENDS:
+        assert over or not kinds.KINDS[kind].discards
+    else:
+        half = sent[: len(sent) // 2]
+        assert not over
+        assert kinds.KINDS[kind].discards or got == (sent + half + half) * 20
+    assert (await control.proxies())["run/edge"]["toxics"] == []
+    async with connection(port) as streams:
+        assert await said(streams, b"free again") == b"free again"
+
+
+async def test_refuse_resets_new_connections_and_leaves_open_ones(control: FaultControl, port: int) -> None:
+    async with connection(port) as open_one:
+        assert await said(open_one, b"before") == b"before"
+        await control.add_toxic("run/edge", {"name": "no", "type": "refuse"})
+        async with connection(port) as (reader, _):
+            assert await cut(reader)
+        assert await said(open_one, b"under") == b"under"
+        await toxic_until(control, "run/edge", "no", lambda toxic: toxic is not None and toxic["hits"] == 1)
+        await control.remove_toxic("run/edge", "no")
+    async with connection(port) as streams:
+        assert await said(streams, b"after") == b"after"
+
+
+async def test_a_partition_is_ridden_out_by_open_and_new_connections(control: FaultControl, port: int) -> None:
+    async with connection(port) as old:
+        assert await said(old, b"before") == b"before"
+        for stream in ("upstream", "downstream"):
+            await control.add_toxic("run/edge", {"name": stream, "type": "partition", "stream": stream})
+        async with connection(port) as new:
+            answers = [asyncio.ensure_future(said(streams, words)) for streams, words in ((old, b"o"), (new, b"n"))]
+            await toxic_until(control, "run/edge", "upstream", lambda toxic: toxic is not None and toxic["hits"] == 2)
+            assert not any(answer.done() for answer in answers)
+            for stream in ("downstream", "upstream"):
+                await control.remove_toxic("run/edge", stream)
+            assert await within(asyncio.gather(*answers)) == [b"o", b"n"]
+
+
+async def test_a_black_hole_leaves_both_sides_half_open_until_it_goes(control: FaultControl) -> None:
+    async with Upstream(idle) as server:
+        port = await control.create_proxy("run/half", server.address)
+        async with connection(port) as (_, writer), connection(port) as untouched:
+            (far, _), (far_untouched, _) = [await within(server.came.get()) for _ in range(2)]
+            await control.add_toxic("run/half", {"name": "hole", "type": "black_hole", "stream": "upstream"})
+            writer.write(b"gone")
+            writer.transport.close()  # the peer is never told
+            await toxic_until(control, "run/half", "hole", lambda toxic: toxic is not None and toxic["hits"] == 1)
+            assert not far.at_eof()
+            await control.remove_toxic("run/half", "hole")
+            assert await cut(far)
+            untouched[1].write(b"goes on")
+            assert await within(far_untouched.readexactly(7)) == b"goes on"
+
+
+async def test_limit_data_hands_over_its_bytes_before_it_closes(control: FaultControl, port: int) -> None:
+    toxic = {"name": "limit", "type": "limit_data", "attributes": {"bytes": 5}}
+    await control.add_toxic("run/edge", toxic)
+    async with connection(port) as (reader, writer):
+        writer.write(b"0123456789")
+        assert await within(reader.read()) == b"01234"

@@ -267,3 +267,22 @@ async def test_the_version_and_a_newline(http: httpx.AsyncClient) -> None:
     assert answer.headers["content-type"] == "application/json;charset=utf-8"
     assert answer.text.endswith("}\n")
     assert set(answer.json()) == {"version"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_an_update_merges_attributes_and_reads_only_them_and_the_toxicity(
+    http: httpx.AsyncClient, method: str
+) -> None:
+    await http.post("/proxies", json={"name": "db", "upstream": UPSTREAM})
+    body = {"name": "it", "type": "latency", "attributes": {"latency": 5, "jitter": 2}}
+    told = (await http.post("/proxies/db/toxics", json=body)).json()
+    change = {"name": "other", "type": "timeout", "stream": "upstream", "toxicity": 0.5, "attributes": {"LATENCY": 9}}
+    answer = await http.request(method, "/proxies/db/toxics/it", json=change)
+    assert answer.status_code == 200
+    changed = {**told, "toxicity": 0.5, "attributes": {"latency": 9, "jitter": 2}}
+    assert answer.json() == changed
+    assert (await http.request(method, "/proxies/db/toxics/it", json={"attributes": None})).json() == changed
+    bad = {"attributes": {"latency": 0.5}}
+    refused(await http.request(method, "/proxies/db/toxics/it", json=bad), 400, "bad request body:")
+    refused(await http.request(method, "/proxies/db/toxics/no", json={}), 404, "toxic not found")
+    assert (await http.get("/proxies/db/toxics/it")).json() == changed
