@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netra_sim.checks.evidence import Facts, at, counted, notable, seconds, seen_facts, unknown
+from netra_sim.checks.partition import entrances
 from netra_sim.checks.verdict import Check, Finding, never_struck
 from netra_sim.kernel.history import Fault, History, Record
 
@@ -21,7 +22,8 @@ def client_notices(
 ) -> Check:
     """Who loses his connection to such a fault notices within `within_s` s of the strike, not when it is healed.
 
-    Judged are connections that were open at the strike and ended without a close frame before the next strike.
+    Judged are connections by the entrance struck that were open then and ended without a close frame before the next
+    strike. (Those of other entrances are not: the next strike drops them a moment before it is recorded.)
     """
 
     def judge(history: History) -> Finding:
@@ -99,8 +101,10 @@ def _length(fault: Fault) -> float:
 def _lost(history: History, fault: Fault, end: int) -> Iterator[Record]:
     """Connections open at the strike that ended before `end`, without a word."""
     fired = fault.fired or 0
-    before = _open(history, fired)
+    before, where = _open(history, fired), entrances(history)
     for record in history.seen("disconnected"):
+        if where.get(record.actor, fault.target) != fault.target:
+            continue
         if fired < record.t < end and record.value["code"] == ABNORMAL and record.value["connection"] in before:
             yield record
 

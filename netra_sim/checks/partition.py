@@ -129,4 +129,5 @@ def _short(history: History, fault: Fault, key: RunKey) -> Facts | None:
     if completed and not missing:
         return None
     problem = "events never seen" if missing else "ended badly" if ended else "never ended"
-    return {"t": at(history, fault.fired or 0), "user": user, "run_id": run, "problem": problem, "missing": len(missing)}
+    facts = {"user": user, "run_id": run, "problem": problem, "missing": len(missing)}
+    return {"t": at(history, fault.fired or 0), **facts}

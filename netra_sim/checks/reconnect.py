@@ -23,8 +23,8 @@ def backs_off(
 ) -> Check:
     """Reconnects wait at random up to a bound that doubles, and no client comes before its time.
 
-    Of full jitter (Brooker, Exponential Backoff and Jitter, AWS 2015) the delays, each as a share of its bound, are uniform:
-    their mean is a half, and they differ. Both are asked of all delays; of those from the third attempt on, that their
+    Of full jitter (Brooker, Exponential Backoff and Jitter, AWS 2015) the delays, each as a share of its bound, are
+    uniform: their mean is a half, and they differ. Both are asked of all delays; of those from the third attempt on, that their
     mean is over a sixth: a delay that stayed at its first value would be less.
     """
 
@@ -56,7 +56,7 @@ def session_survives(
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """Who comes back is the same user, at a stream no shorter than he saw it, with every message he was told was taken."""
+    """Who comes back is the same user, at a stream no shorter than he saw it, with every message that was accepted."""
 
     def judge(history: History) -> Finding:
         users: dict[str, _User] = {}
@@ -72,7 +72,8 @@ def session_survives(
         if not back or not read:
             return unknown(f"{counted(back, 'reconnect')}, and {counted(read, 'thread')} read after one: too few.")
         told = f"{counted(back, 'reconnect')} found user and stream as they were left, "
-        return Finding("pass", f"{told}and {counted(read, 'thread')} read afterwards every message acknowledged before.")
+        told += f"and {counted(read, 'thread')} read afterwards held every message acknowledged before."
+        return Finding("pass", told)
 
     expected = "After a reconnect user, stream and threads are as they were left."
     return Check(name, expected, proves, judge, controls)

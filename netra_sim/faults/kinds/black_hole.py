@@ -10,7 +10,7 @@ from netra_sim.faults.kinds.base import Kind, Stub, Way
 
 @dataclass(frozen=True)
 class BlackHole(Kind):
-    """No attributes. Removed, it resets connections that lost something, as a host that forgot them; a hit is a chunk."""
+    """No attributes. Removed, it resets connections that lost something: the host forgot them. A hit is a chunk."""
 
     name = "black_hole"
     discards = True

@@ -99,7 +99,7 @@ SCENARIO = Scenario(
         "Either side notices a silent peer within two heartbeats, clients come back by themselves at growing random "
         "delays and miss nothing, their runs go on meanwhile, and users of another entrance notice nothing."
     ),
-    consequence="A train through a tunnel costs users seconds of waiting, never an answer, and costs nobody else anything.",
+    consequence="A tunnel costs a user seconds of waiting, never an answer, and costs nobody else anything.",
     parameters=Partitions,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),

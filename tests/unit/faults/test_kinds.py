@@ -464,5 +464,5 @@ def test_make_refuses_what_is_no_integer(value: object) -> None:
 
 
 def test_make_refuses_an_unknown_kind() -> None:
-    with pytest.raises(UnknownName, match="latency, bandwidth, .*, refuse, down"):
+    with pytest.raises(UnknownName, match=r"latency, bandwidth, .*, refuse, down"):
         kinds.make("gremlin", None)
