@@ -24,8 +24,8 @@ def backs_off(
     """Reconnects wait at random up to a bound that doubles, and no client comes before its time.
 
     Of full jitter (Brooker, Exponential Backoff and Jitter, AWS 2015) the delays, each as a share of its bound, are
-    uniform: their mean is a half, and they differ. Both are asked of all delays; of those from the third attempt on, that their
-    mean is over a sixth: a delay that stayed at its first value would be less.
+    uniform: their mean is a half, and they differ. Both are asked of all delays; of those from the third attempt on,
+    that their mean is over a sixth: a delay that stayed at its first value would be less.
     """
 
     def judge(history: History) -> Finding:
