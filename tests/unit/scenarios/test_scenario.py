@@ -26,8 +26,8 @@ class TestEveryScenario:
             assert control.fails and set(control.fails) <= known, control.name
 
     def test_every_control_changes_just_one_thing(self, scenario):
-        for control in scenario.controls(scenario.parameters()):
-            assert sum(map(bool, (control.without, control.defect, control.steps))) == 1, control.name
+        for c in scenario.controls(scenario.parameters()):
+            assert sum(map(bool, (c.without, c.defect, c.steps, c.settings, c.client))) == 1, c.name
 
     def test_every_named_defect_exists(self, scenario):
         from netra_sim import defects
