@@ -67,7 +67,10 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         hub = parts.hub(database, store, clock, settings.scaled(LOOK), settings.scaled(RETRY))
         bell = parts.bell(database, hub.newest, hub.catch_up, clock, settings.scaled(RETRY))
         publisher = Publisher(store, hub.offer, bell)
-        bench = Bench(model, logs, parts.tools, policies["tool"], parts.gather, rules.RULES if falls_back else {})
+        bench = Bench(
+            model, logs, parts.tools, policies["tool"], parts.gather, rules.RULES if falls_back else {},
+            parts.check, parts.route,
+        )  # fmt: skip
         supervisor = Supervisor(
             lambda order: parts.journal(order, database, publisher, clock),
             bench, parts.schedule, settings.scaled(settings.run_deadline), settings.agents_at_once,

@@ -9,7 +9,8 @@ from typing import Any
 
 from netra_sim.backend.agents.llm import Model
 from netra_sim.backend.agents.schedule import Schedule, by_dependency
-from netra_sim.backend.agents.step import Gather, at_once
+from netra_sim.backend.agents.specs import route_for
+from netra_sim.backend.agents.step import Check, ChooseRoute, Gather, at_once, checked
 from netra_sim.backend.agents.tools import TOOLS, Tool
 from netra_sim.backend.chat.bell import Bell
 from netra_sim.backend.chat.gateway import Credentials, Welcome, credentials, welcome
@@ -42,6 +43,8 @@ class Parts:
     model: type[Model] = Model
     schedule: Schedule = by_dependency
     gather: Gather = at_once
+    check: Check = checked
+    route: ChooseRoute = route_for
     tools: Mapping[str, Tool] = field(default_factory=lambda: TOOLS)
 
 

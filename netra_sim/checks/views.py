@@ -54,6 +54,17 @@ def audited(history: History, name: str) -> Record | None:
     return readings[-1] if readings else None
 
 
+def audited_rows(history: History, name: str) -> list[dict[str, Any]] | None:
+    """The rows of the auditor's last reading of this name, or None when he took none."""
+    reading = audited(history, name)
+    return None if reading is None else list(reading.value.get("rows", ()))
+
+
+def workloads(history: History) -> dict[str, dict[str, Any]]:
+    """Each tenant's workload as his log was made, by user id; a user without one has no data."""
+    return {str(r.value["user_id"]): r.value for r in history.seen("workload") if r.actor == "auditor"}
+
+
 def stored(history: History, users: Iterable[str] = ()) -> dict[str, Record]:
     """The auditor's last reading of each user's events, by user id.
 

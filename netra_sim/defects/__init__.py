@@ -4,9 +4,13 @@ A worker started with `NETRA_PARTS=netra_sim.defects:event_dropped` has that one
 """
 
 from netra_sim.defects.agents import (
+    answer_not_stored,
     canary_leaked,
     dependencies_ignored,
     event_forgotten,
+    one_route_for_all,
+    price_table_stale,
+    schema_ignored,
     steps_in_sequence,
     transition_skipped,
 )
@@ -31,6 +35,7 @@ from netra_sim.defects.storage import (
 __all__ = [
     "acknowledged_before_commit",
     "cache_required",
+    "answer_not_stored",
     "canary_leaked",
     "connections_leaked",
     "dead_connections_kept",
@@ -45,6 +50,9 @@ __all__ = [
     "replay_forgotten",
     "replay_incomplete",
     "standing_forgotten",
+    "one_route_for_all",
+    "price_table_stale",
+    "schema_ignored",
     "steps_in_sequence",
     "stream_not_kept",
     "subprotocol_ignored",

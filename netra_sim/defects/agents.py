@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from netra_sim.backend.agents.schedule import RunAgent
-from netra_sim.backend.agents.specs import Route
+from netra_sim.backend.agents.specs import Agent, Route
 from netra_sim.backend.agents.sse import Call
 from netra_sim.backend.agents.step import RunTool
 from netra_sim.backend.chat.journal import Journal
@@ -76,3 +78,37 @@ def canary_leaked(parts: Parts) -> Parts:
         return {**own, "projects": [row["project"] for row in rows]}
 
     return replace(parts, tools={**parts.tools, "data_inventory": everybodys})
+
+
+def price_table_stale(parts: Parts) -> Parts:
+    """Savings are worked out with last year's prices, by which they were a third lower."""
+
+    async def by_old_prices(store: Any, user_id: str) -> dict[str, Any]:
+        now = await parts.tools["cheaper_route"](store, user_id)
+        return {**now, "savings": now["savings"] * 2 / 3, "percent": now["percent"] * 2 / 3}
+
+    return replace(parts, tools={**parts.tools, "cheaper_route": by_old_prices})
+
+
+def schema_ignored(parts: Parts) -> Parts:
+    """What the model writes is stored as it comes, with its raw text beside it."""
+
+    def taken_as_it_comes(text: str, agent: Agent) -> dict[str, Any]:
+        return {**orjson.loads(text), "raw": text}
+
+    return replace(parts, check=taken_as_it_comes)
+
+
+def one_route_for_all(parts: Parts) -> Parts:
+    """Every run takes the route for insufficient data, however complete the data is."""
+    return replace(parts, route=lambda completeness: "insufficient")
+
+
+def answer_not_stored(parts: Parts) -> Parts:
+    """The answer is shown to the user and not stored in his thread."""
+
+    class Fleeting(Journal):
+        async def write(self, entry: Entry) -> None:
+            await super().write(replace(entry, answer=None))
+
+    return replace(parts, journal=Fleeting)

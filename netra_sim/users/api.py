@@ -100,14 +100,12 @@ class Api:
         return told
 
     async def read_thread(self, thread_id: str) -> Told:
-        """Read a thread; canaries of others in the answer are recorded as `foreign`."""
+        """Read a thread's first page; its answers are recorded by their `runs`, canaries of others as `foreign`."""
         await self.renew()
         op = self._actor.invoke("history", thread_id=thread_id, deadline_s=self._settings.deadline_s)
         told = await self._ask(op, "GET", f"/threads/{thread_id}/messages?limit=100", headers=wire.header(self.token))
         if told.outcome == "ok":
-            text = str(told.body)
-            messages = told.body.get("messages") if isinstance(told.body, dict) else None
-            op.ok(status=told.status, messages=len(messages or ()), foreign=wire.foreign(text, self._who.canary))
+            op.ok(status=told.status, **_page(told.body), foreign=wire.foreign(str(told.body), self._who.canary))
         return told
 
     async def aclose(self) -> None:
@@ -175,6 +173,14 @@ def told_by(response: httpx.Response) -> Told:
     code = body.get("code") if isinstance(body, dict) else None
     outcome = "fail" if status < 500 or status == 503 else "unknown"
     return Told(outcome, status, str(code or f"http_{status}"), _seconds(response.headers.get("retry-after")), body)
+
+
+def _page(body: Any) -> dict[str, Any]:
+    """How many messages a page of a thread has, the runs of its answers, and whether there are more pages."""
+    page = body if isinstance(body, dict) else {}
+    messages = page.get("messages") or ()
+    runs = [m.get("run_id") for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
+    return {"messages": len(messages), "runs": runs, "more": page.get("next") is not None}
 
 
 def _not_sent(op: Op, error: httpx.TransportError) -> Told:

@@ -22,6 +22,8 @@ from netra_sim.backend.store.columns import Columns
 
 RunTool = Callable[[Call], Coroutine[Any, Any, dict[str, Any]]]
 Gather = Callable[[Sequence[Call], RunTool], Awaitable[list[dict[str, Any]]]]
+Check = Callable[[str, Agent], dict[str, Any]]
+ChooseRoute = Callable[[float | None], str]
 
 
 class ToolFailed(Exception):
@@ -35,7 +37,7 @@ async def at_once(calls: Sequence[Call], run: RunTool) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every agent works with."""
+    """What every run and its agents work with."""
 
     model: Model
     columns: Columns
@@ -43,6 +45,8 @@ class Bench:
     policy: Policy
     gather: Gather
     rules: Mapping[str, Rule]
+    check: Check
+    route: ChooseRoute
 
 
 class Step:
@@ -147,10 +151,10 @@ class Step:
             if rule is None:
                 raise
             answer = rule(rules.Facts(self._order.text, known, results, error.text))
-            return checked(orjson.dumps(answer).decode(), self._agent), "rule"
+            return self._bench.check(orjson.dumps(answer).decode(), self._agent), "rule"
 
     def _read(self, completion: Completion) -> dict[str, Any]:
-        return checked(completion.text, self._agent)
+        return self._bench.check(completion.text, self._agent)
 
     def _draw(self, stage: str) -> str:
         return f"{self._order.user_id}/{self._order.message_id}/{self._agent.name}/{stage}"

@@ -12,7 +12,7 @@ from typing import Any
 from netra_sim.backend.agents.llm import BadAnswer, By, NoAnswer
 from netra_sim.backend.agents.machine import TABLE, check
 from netra_sim.backend.agents.schedule import Schedule
-from netra_sim.backend.agents.specs import AGENTS, ROUTES, route_for
+from netra_sim.backend.agents.specs import AGENTS, ROUTES
 from netra_sim.backend.agents.step import Bench, Step, ToolFailed
 from netra_sim.backend.chat.messages import Claimed, Entry, Event, Order, RunJournal
 from netra_sim.backend.reliability.deadline import deadline
@@ -40,7 +40,7 @@ class Run:
         await self._move("starting", self._event("agent_started", status="started", message="Working on your question"))
         await self._move("running", self._thought(1, "Asking triage what the question needs", 5))
         await self._agent("triage")
-        name = route_for(self._known.get("triage", {}).get("completeness"))
+        name = self._bench.route(self._known.get("triage", {}).get("completeness"))
         await self._journal.write(Entry([self._thought(2, f"Taking the {name} route", 20)], route=name))
         await self._schedule(ROUTES[name], self._agent)
         await self._move("completing", self._thought(3, "Summing up", 95))
