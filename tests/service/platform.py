@@ -68,7 +68,8 @@ class Platform:
 
     async def thread(self, request: Request) -> Response:
         self.asked.append("history")
-        return JSONResponse({"messages": [{"text": self.leak}], "next": None})
+        answers = [{"role": "assistant", "text": self.leak, "run_id": run_id} for run_id in self.runs.values()]
+        return JSONResponse({"messages": [{"role": "user", "text": self.leak}, *answers], "next": None})
 
     async def socket(self, ws: WebSocket) -> None:
         offered = ws.scope["subprotocols"]

@@ -56,11 +56,13 @@ async def test_a_whole_life(platform: Platform, via: str):
     assert {r.actor for r in history.records[1:]} == {"user-1"}
     assert all(op.value["deadline_s"] > 0 for op in history.ops() if op.f != "chat")
     assert not history.seen("disconnected")
-    connect, send, chat = (only(history, name) for name in ("connect", "send", "chat"))
+    connect, send, chat, read = (only(history, name) for name in ("connect", "send", "chat", "history"))
     assert connect.value["via"] == via
     assert connect.result["subprotocol"] == ("jwt-auth" if via == "subprotocol" else None)
     assert send.result == {"run_id": platform.runs[MESSAGE], "message_id": MESSAGE}
     assert chat.result == {"run_id": platform.runs[MESSAGE], "status": "completed", "partial": False}
+    page = {"messages": 2, "runs": [platform.runs[MESSAGE]], "more": False}
+    assert read.result == {"status": 200, **page, "foreign": []}
     assert frames(history)[1:] == [("message_accepted", 1), *zip(EVENTS, range(2, 7), strict=True)]
     first = history.seen("frame")[1].value
     assert (first["user_id"], first["connection"]) == (WHO.account.email, connect.result["connection_id"])
