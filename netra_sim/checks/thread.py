@@ -29,7 +29,7 @@ def answers_readable(
     proves: tuple[str, ...] = ("GP-AGENT.6",),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """Each answered chat has its answer stored in its thread, and every later successful read of the thread lists it."""
+    """Each answered chat has its answer stored in its thread, and every later read of the thread lists it."""
     expected = "Every answer is stored in the thread of its question, and every later read of that thread lists it."
     return Check(name, expected, proves, _judge, controls)
 
@@ -83,7 +83,7 @@ def _reads(history: History) -> dict[tuple[str, str], list[Op]]:
 
 
 def _later(chat: _Answered, reads: Mapping[tuple[str, str], Sequence[Op]]) -> list[Op]:
-    """The reads that must list a chat's answer: begun after it; one of the first page alone must not, if there is more."""
+    """The reads that must list a chat's answer: all begun after it, but for a first page that has more behind it."""
     after = [op for op in reads.get((chat.user, chat.thread), ()) if op.start >= chat.end]
     return [op for op in after if chat.run in op.result["runs"] or not op.result.get("more", False)]
 

@@ -53,7 +53,13 @@ def test_a_tenant_without_a_log_has_no_data():
     convicts(CHECK, without(GOOD, about("workload", user_id=user("user-1"))), "data is insufficient", "r-1")
 
 
-AGENTS = [("r-1", "optimization"), ("r-1", "reporting"), ("r-2", "data_helper"), ("r-3", "triage"), ("r-4", "data_helper")]
+AGENTS = [
+    ("r-1", "optimization"),
+    ("r-1", "reporting"),
+    ("r-2", "data_helper"),
+    ("r-3", "triage"),
+    ("r-4", "data_helper"),
+]
 
 
 @pytest.mark.parametrize(("run", "agent"), AGENTS)
@@ -83,7 +89,8 @@ def test_after_a_failed_data_helper_the_report_is_still_written(run):
 
 
 def test_a_run_without_events_is_convicted():
-    forgotten = History(r for r in GOOD.records if r.f not in ("frame", "events") or r.value["user_id"] != user("user-2"))
+    told_of = ("frame", "events")
+    forgotten = History(r for r in GOOD.records if r.f not in told_of or r.value["user_id"] != user("user-2"))
     convicts(CHECK, forgotten, "was taken without data, data_helper, reporting, triage")
 
 

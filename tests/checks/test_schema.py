@@ -98,7 +98,8 @@ def test_the_final_answer(case):
 
 
 def test_one_bad_result_convicts():
-    convicts(CHECK, result(GOOD, "r-2", "data", lambda said: {**said, "raw": "{}"}), "1 of 18 stored results", "has raw")
+    raw = result(GOOD, "r-2", "data", lambda said: {**said, "raw": "{}"})
+    convicts(CHECK, raw, "1 of 18 stored results", "has raw")
     convicts(CHECK, result(GOOD, "r-3", "supervisor", dropped("partial")), "supervisor's result lacks partial")
     renamed = rows(GOOD, "checkpoints", lambda of: [{**of[0], "agent": "oracle"}, *of[1:]])
     convicts(CHECK, renamed, "no agent named oracle")
