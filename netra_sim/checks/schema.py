@@ -77,17 +77,17 @@ def results_fit_schema(
 def misfit(agent: str, result: Any) -> str | None:
     """What is wrong with a stored result of this agent, or None."""
     if not isinstance(result, Mapping):
-        return f"{agent}'s result is not an object"
+        return f"the result of {agent} is not an object"
     schema = _answer_schema(result) if agent == SUPERVISOR else SCHEMAS.get(agent)
     if schema is None:
         return f"there is no agent named {agent}"
     if missing := [key for key in schema if key not in result]:
-        return f"{agent}'s result lacks {', '.join(missing)}"
+        return f"the result of {agent} lacks {', '.join(missing)}"
     if strange := [key for key in result if key not in schema]:
-        return f"{agent}'s result has {', '.join(strange)}, which its schema does not know"
+        return f"the result of {agent} has {', '.join(strange)}, which its schema does not know"
     for key, (allowed, fits) in schema.items():
         if not fits(result[key]):
-            return f"{agent}'s {key} is {result[key]!r:.60}, not {allowed}"
+            return f"{key} of {agent} is {result[key]!r:.60}, not {allowed}"
     return None
 
 

@@ -56,7 +56,7 @@ def test_the_good_history_fits():
 
 @pytest.mark.parametrize(("agent", "key", "value"), BAD_VALUES)
 def test_a_value_out_of_type_or_bounds_does_not_fit(agent, key, value):
-    assert f"{agent}'s {key} is " in (misfit(agent, {**RESULTS[agent], key: value}) or "")
+    assert f"{key} of {agent} is " in (misfit(agent, {**RESULTS[agent], key: value}) or "")
 
 
 @pytest.mark.parametrize(("agent", "key", "values"), BOUNDS)
@@ -68,7 +68,7 @@ def test_the_bounds_themselves_fit(agent, key, values):
 def test_a_key_too_few_or_too_many_does_not_fit(agent):
     assert misfit(agent, RESULTS[agent]) is None
     for key in RESULTS[agent]:
-        assert misfit(agent, dropped(key)(RESULTS[agent])) == f"{agent}'s result lacks {key}"
+        assert misfit(agent, dropped(key)(RESULTS[agent])) == f"the result of {agent} lacks {key}"
     assert "has raw" in (misfit(agent, {**RESULTS[agent], "raw": "{}"}) or "")
 
 
@@ -78,14 +78,14 @@ ANSWERS = {
     "with whose words it has": ({**ANSWER, "by": "fallback"}, None),
     "with what is missing": ({**ANSWER, "partial": True, "missing": ["data", "optimization"]}, None),
     "half the figures": ({**ANSWER, "savings": 1.0}, "lacks improvement_percent, reason"),
-    "figures out of bounds": ({**ANSWER, **OPTIMIZATION, "savings": 1e7}, "savings is 10000000.0"),
-    "an empty by": ({**ANSWER, "by": ""}, "by is ''"),
+    "figures out of bounds": ({**ANSWER, **OPTIMIZATION, "savings": 1e7}, "savings of supervisor is 10000000.0"),
+    "an empty by": ({**ANSWER, "by": ""}, "by of supervisor is ''"),
     "a strange key": ({**ANSWER, "raw": "{}"}, "has raw"),
     "another agent's key": ({**ANSWER, "total_cost": 1.0}, "has total_cost"),
-    "an unknown route": ({**ANSWER, "route": "scenic"}, "route is 'scenic'"),
-    "partial as a text": ({**ANSWER, "partial": "no"}, "partial is 'no', not true or false"),
-    "partial as a number": ({**ANSWER, "partial": 0}, "partial is 0"),
-    "missing as a text": ({**ANSWER, "missing": "data"}, "missing is 'data'"),
+    "an unknown route": ({**ANSWER, "route": "scenic"}, "route of supervisor is 'scenic'"),
+    "partial as a text": ({**ANSWER, "partial": "no"}, "partial of supervisor is 'no', not true or false"),
+    "partial as a number": ({**ANSWER, "partial": 0}, "partial of supervisor is 0"),
+    "missing as a text": ({**ANSWER, "missing": "data"}, "missing of supervisor is 'data'"),
     **{f"no {key}": (dropped(key)(ANSWER), f"lacks {key}") for key in ANSWER},
 }
 
@@ -100,7 +100,7 @@ def test_the_final_answer(case):
 def test_one_bad_result_convicts():
     raw = result(GOOD, "r-2", "data", lambda said: {**said, "raw": "{}"})
     convicts(CHECK, raw, "1 of 18 stored results", "has raw")
-    convicts(CHECK, result(GOOD, "r-3", "supervisor", dropped("partial")), "supervisor's result lacks partial")
+    convicts(CHECK, result(GOOD, "r-3", "supervisor", dropped("partial")), "the result of supervisor lacks partial")
     renamed = rows(GOOD, "checkpoints", lambda of: [{**of[0], "agent": "oracle"}, *of[1:]])
     convicts(CHECK, renamed, "no agent named oracle")
     convicts(CHECK, rows(GOOD, "checkpoints", lambda of: [{**of[0], "result": "words"}, *of[1:]]), "not an object")
