@@ -27,28 +27,33 @@ def success_rate(
     f: str | tuple[str, ...],
     at_least: float,
     *,
+    whole: bool = False,
     name: str = "success_rate",
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
     """At least this share (0 to 1) of all invoked ops succeeded; an unknown outcome is no success.
 
-    What its user gave up by himself (`abandoned`) is not judged.
+    With `whole`, neither is an answer that names something as missing. What its user gave up by himself (`abandoned`) is not judged.
     """
 
     def judge(history: History) -> Finding:
         ops = [op for op in named(history, f) if not op.result.get("abandoned")]
         if not ops:
             return unknown(f"No {nouns(f)} were made.")
-        bad = [op_facts(history, op) for op in ops if op.outcome != "ok"]
+        partial = [op for op in ops if whole and op.outcome == "ok" and op.result.get("missing")]
+        bad = [op_facts(history, op) for op in ops if op.outcome != "ok" or op in partial]
         good = len(ops) - len(bad)
         told = f"{good:,} of {len(ops):,} {nouns(f)} succeeded ({percent(good, len(ops))})"
         if bad:
             open_ = sum(facts["outcome"] == "unknown" for facts in bad)
-            told += f"; {len(bad) - open_:,} failed and {open_:,} got no answer, {first_at(bad)}"
+            failed = len(bad) - open_ - len(partial)
+            told += f"; {failed:,} failed and {open_:,} got no answer, {first_at(bad)}"
+            told += f"; {len(partial):,} got a part of it" if partial else ""
         return Finding("pass" if good >= at_least * len(ops) else "fail", f"{told}.", notable(bad, _length))
 
-    return Check(name, f"At least {at_least * 100:g} % of {nouns(f)} succeed.", proves, judge, controls)
+    expected = f"At least {at_least * 100:g} % of {nouns(f)} {'get the whole answer' if whole else 'succeed'}."
+    return Check(name, expected, proves, judge, controls)
 
 
 def within_limit(

@@ -122,3 +122,10 @@ def test_what_a_user_gave_up_by_himself_is_not_judged():
     passes(success_rate("chat", 1.0), story.end())
     passes(within_limit("chat", 1.0), story.end())
     passes(average_within("chat", 1.0), story.end())
+
+
+def test_where_the_whole_answer_is_wanted_a_part_is_no_success():
+    story = Story().op("user-1", "chat", told={"missing": []}).op("user-2", "chat", told={"missing": ["reporting"]})
+    passes(success_rate("chat", 1.0), story.end())
+    passes(success_rate("chat", 0.5, whole=True), story.end())
+    convicts(success_rate("chat", 0.6, whole=True), story.end(), "1 of 2", "1 got a part of it", "0 failed")

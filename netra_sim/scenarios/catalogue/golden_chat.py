@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from netra_sim.checks import events, handshake, isolation, order, residue, slo, states, workers
+from netra_sim.checks import (
+    events,
+    figures,
+    handshake,
+    isolation,
+    order,
+    residue,
+    routes,
+    schema,
+    slo,
+    states,
+    thread,
+    workers,
+)
 from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
@@ -22,6 +35,10 @@ def _checks(p: Parameters) -> tuple[Check, ...]:
     return (
         events.legal_events(proves=("GP-AGENT.1",)),
         states.legal_transitions(proves=("GP-AGENT.3",)),
+        routes.routes_follow_data(proves=("GP-AGENT.2",)),
+        schema.results_fit_schema(proves=("GP-AGENT.5",)),
+        thread.answers_readable(proves=("GP-AGENT.6",)),
+        figures.figures_recomputed(proves=("GP-AGENT.23",)),
         order.dependencies_hold(proves=("GP-AGENT.4",)),
         order.independent_overlap(proves=("GP-AGENT.4",)),
         slo.within_limit("connect", connect, name="connect_within_limit", proves=("GP-WS.1",)),
@@ -32,7 +49,7 @@ def _checks(p: Parameters) -> tuple[Check, ...]:
         exactly_once_in_order(),
         workers.replayed_from_store(proves=("GP-WS.12",)),
         slo.within_limit("chat", run, name="answer_within_limit"),
-        slo.success_rate("chat", 0.95),
+        slo.success_rate("chat", 0.95, whole=True),
         residue.no_residue(),
     )
 
@@ -52,6 +69,14 @@ def _controls(p: Parameters) -> tuple[Control, ...]:
                 ("legal_transitions",), defect="transition_skipped"),
         Control("dependencies-ignored", "Agents start before what they build on: the report knows nothing.",
                 ("dependencies_hold",), defect="dependencies_ignored"),
+        Control("one-route-for-all", "Everyone gets the short answer, however much data he has.",
+                ("routes_follow_data",), defect="one_route_for_all"),
+        Control("schema-ignored", "What the model says is stored as it comes: the next agent builds on anything.",
+                ("results_fit_schema",), defect="schema_ignored"),
+        Control("answer-not-stored", "The answer is shown and then gone: the thread does not hold it.",
+                ("answers_readable",), defect="answer_not_stored"),
+        Control("price-table-stale", "Savings are computed with old prices: the figure in the answer is wrong.",
+                ("figures_recomputed",), defect="price_table_stale"),
         Control("steps-in-sequence", "Independent steps wait for each other: answers take longer than they need.",
                 ("independent_overlap",), defect="steps_in_sequence"),
         Control("slow-edge", "The way to the platform is slow, and the fault is left behind at the end.",
@@ -66,7 +91,7 @@ def _controls(p: Parameters) -> tuple[Control, ...]:
         Control("canary-leaked", "A tool reads every tenant's data: users see each other's projects.",
                 ("isolated",), defect="canary_leaked"),
         Control("model-away", "The language model refuses every call: no question is answered.",
-                ("success_rate",), steps=(Step("down", "llm", 0.3, None),)),
+                ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
     )  # fmt: skip
 
 

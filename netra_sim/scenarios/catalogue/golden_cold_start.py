@@ -30,7 +30,7 @@ def _checks(p: Newcomers) -> tuple[Check, ...]:
     return (
         startup.answered_from_nothing(p.scaled(LIMIT), p.scaled(GOAL), proves=("C15-01.1",)),
         startup.stored_everywhere(proves=("C15-01.2",)),
-        slo.success_rate("chat", 1.0),
+        slo.success_rate("chat", 1.0, whole=True),
         events.legal_events(proves=()),
         residue.no_residue(),
     )
@@ -44,7 +44,7 @@ def _controls(p: Newcomers) -> tuple[Control, ...]:
         Control("stream-not-kept", "The stream is shown but not kept in Redis: a client that comes back finds nothing.",
                 ("stored_everywhere",), defect="stream_not_kept"),
         Control("model-away", "The language model refuses every call: the newcomer gets no full answer.",
-                ("success_rate",), steps=(Step("down", "llm", 0.0, None),)),
+                ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
     )  # fmt: skip
 
 

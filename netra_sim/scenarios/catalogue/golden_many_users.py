@@ -53,7 +53,7 @@ def _checks(p: Crowd) -> tuple[Check, ...]:
     chat = "chat"
     return (
         slo.load_applied(),
-        slo.success_rate(chat, SUCCESS, proves=("GP-USERS.1", "GP-PERF.3")),
+        slo.success_rate(chat, SUCCESS, whole=True, proves=("GP-USERS.1", "GP-PERF.3")),
         exactly_once_in_order(proves=("GP-PERF.3",)),
         isolation.isolated(proves=("GP-USERS.3",)),
         slo.average_within(chat, p.scaled(AVERAGE), proves=("GP-PERF.1",)),
@@ -81,7 +81,7 @@ def _controls(p: Crowd) -> tuple[Control, ...]:
         Control("slow-database", "Every statement waits: reads take longer than they may.",
                 ("read_within_limit",), steps=slow("postgres", 0.9 * READ, p.window)),
         Control("model-away", "The language model refuses every call: nobody gets a full answer.",
-                ("success_rate",), steps=(Step("down", "llm", 0.3, None),)),
+                ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
         Control("event-dropped", "Events vanish on the way: the users' views have holes.",
                 ("exactly_once_in_order",), defect="event_dropped"),
         Control("canary-leaked", "A tool reads every tenant's data: users see each other's projects.",
