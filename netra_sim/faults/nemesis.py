@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from netra_sim.faults.control import FaultControl
@@ -68,7 +68,12 @@ class Nemesis:
         history: HistoryWriter,
         prefix: str,
         scripted: Scripted | None = None,
+        *,
+        label: str = "",
+        struck: Callable[[], None] = lambda: None,
     ) -> None:
+        """`label` keeps the toxics of several plans on an edge apart; `struck` is called after each blow."""
+        self._label, self._struck = label, struck
         self._plan, self._control, self._killables = plan, control, killables
         self._history, self._prefix, self._scripted = history, prefix, scripted
         for step in plan.steps:
@@ -112,11 +117,13 @@ class Nemesis:
             return _OnScript(self._scripted, f"{step.kind}-{number}", step)
         if step.on_process:
             return _OnProcess(self._killables[step.target], step)
-        return _OnWire(self._control, f"{self._prefix}{step.target}", f"{step.kind}-{number}", step, self._plan.seed)
+        toxic = f"{self._label}{step.kind}-{number}"
+        return _OnWire(self._control, f"{self._prefix}{step.target}", toxic, step, self._plan.seed)
 
     async def _fire(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
         hits = await on.strike()
         self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits)
+        self._struck()
 
     async def _heal(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
         hits = await on.heal()

@@ -126,6 +126,10 @@ class HistoryWriter:
         self._awaited.append((matches, future))
         return future
 
+    def since(self, number: int) -> list[Record]:
+        """The records after the first `number` ones."""
+        return self._records[number:]
+
     def freeze(self) -> History:
         """The history so far, as an immutable value."""
         return History(tuple(self._records))

@@ -11,8 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from netra_sim.lab.client import HostClient
+from netra_sim.reports import live
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import registry
+from netra_sim.scenarios.play import Play
+from netra_sim.scenarios.playground import PlayParameters
 from netra_sim.scenarios.scenario import Parameters, Scenario
 
 
@@ -43,6 +46,13 @@ class Lab:
         given = {**self._settings, **parameters}
         return await self._run(spec, spec.parameters.checked(given))
 
+    async def play(self, **parameters: Any) -> Play:
+        """Put the platform under a steady load to try faults on by hand; UnknownName or BadValue before it starts."""
+        checked = PlayParameters.checked({**self._settings, **parameters})
+        folder = new_folder(project(), "plays", checked.seed)
+        folder.mkdir(parents=True)
+        return await Play.start(self._client, checked.model_dump(mode="json"), folder)
+
     async def _run(self, spec: Scenario, parameters: Parameters) -> Result:
         folder = _folder(spec, parameters)
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,8 +61,9 @@ class Lab:
             "scenario": spec.name,
             "parameters": parameters.model_dump(mode="json"),
             "folder": str(folder),
+            "live": live.wanted(),
         }
-        await self._client.call("run", asked, on_event=_progress)
+        await self._client.call("run", asked, on_event=live.Live().take if live.wanted() else _progress)
         return Result.load(folder / "result.json")
 
 

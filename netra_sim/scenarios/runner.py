@@ -21,6 +21,7 @@ from netra_sim.lab.lab import Lab
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.ticks import Watch
 from netra_sim.scenarios.trial import Trial
 
 SCHEMA = 1
@@ -29,12 +30,12 @@ Tell = Callable[[str, str], None]
 T = TypeVar("T")
 
 
-async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell) -> Path:
+async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None = None) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     refuse_what_is_not_ours(lab, scenario, parameters)
     checks = scenario.judges(parameters)
-    history, controls = await _trials(lab, scenario, parameters, folder, tell)
+    history, controls = await _trials(lab, scenario, parameters, folder, tell, watch)
     verdicts = [judge(check, history) for check in checks]
     convictions = [_control(control, checks, seen) for control, seen in controls]
     result = {
@@ -69,7 +70,7 @@ async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path
 
 
 async def _trials(
-    lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell
+    lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None
 ) -> tuple[History, list[tuple[Control, History]]]:
     """The history of the protected trial, which has the machine for itself, and that of each control."""
     fewer = parameters.model_copy(update={"users": min(parameters.users, scenario.control_users)})
@@ -79,7 +80,8 @@ async def _trials(
         label, given = (control.name, fewer) if control else ("protected", parameters)
         name = f"{stem}_{number}"
         at = Lab(seed=lab.seed, time_scale=lab.time_scale) if scenario.cold else at
-        return await Trial(at, scenario, given, control, name, folder, lambda phase: tell(label, phase)).run()
+        seen = None if control else watch
+        return await Trial(at, scenario, given, control, name, folder, lambda phase: tell(label, phase), seen).run()
 
     async with _labs(lab, scenario) as labs:
 

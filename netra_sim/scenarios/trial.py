@@ -16,12 +16,14 @@ from netra_sim.faults.script import ScriptControl
 from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import Lab
+from netra_sim.lab.service import Service
 from netra_sim.scenarios.platform import Platform, edge_names, platform
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.ticks import Watch, ticking
 from netra_sim.users import tenants, workload
 from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
-from netra_sim.users.load import arrivals, drive
+from netra_sim.users.load import Life, arrivals, drive
 from netra_sim.users.observer import observe
 from netra_sim.users.persona import Account, Persona, persona
 from netra_sim.users.session import Session
@@ -42,6 +44,7 @@ class Trial:
     name: str
     folder: Path
     tell: Tell
+    watch: Watch | None = None  # is told what happens during the load, twice a second
 
     async def run(self) -> History:
         """Everything from an empty namespace to a frozen history; nothing of the trial is left afterwards."""
@@ -111,28 +114,46 @@ class Trial:
     ) -> None:
         """Load and faults side by side; the faults end with the load at the latest."""
         p = self.parameters
+        steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
+        nemesis = Nemesis(Plan(steps, p.seed), control, self._killables, history, f"{self.name}/", model)
+        self._tell_entrances(history, people)
+        online = set[int]()
+        life = self._lives(at, history, people, online)
+        async with asyncio.TaskGroup() as group:
+            beside = [nemesis.run(), observe(at.workers, history)]
+            if self.watch:
+                beside.append(ticking(history, lambda: len(online), self.watch))
+            tasks = [group.create_task(each) for each in beside]
+            await drive(arrivals(Rng(p.seed).child("users"), p.users, p.window), life, history, self.scenario.lasts(p))
+            for task in tasks:
+                task.cancel()  # what was not healed yet is healed now
+
+    def _lives(self, at: Platform, history: HistoryWriter, people: list[Persona], online: set[int]) -> Life:
+        """A user's life by his number; `online` holds those who live."""
+        p = self.parameters
         settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
         settings = replace(settings, **{**self.scenario.client(p), **(self.control.client if self.control else {})})
         rng = Rng(p.seed).child("users")
-        steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
-        killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
-        nemesis = Nemesis(Plan(steps, p.seed), control, killables, history, f"{self.name}/", model)
 
+        async def life(number: int) -> None:
+            online.add(number)
+            try:
+                entrance = replace(settings, base_url=at.entrance(number))
+                await Session(people[number - 1], entrance, history, rng).run()
+            finally:
+                online.discard(number)
+
+        return life
+
+    def _tell_entrances(self, history: HistoryWriter, people: list[Persona]) -> None:
         if self.scenario.entrances > 1:
             names = edge_names(self.scenario.entrances)
             of = {who.account.name: names[(who.account.number - 1) % len(names)] for who in people}
             history.seen("run", "entrances", of=of)
 
-        async def life(number: int) -> None:
-            entrance = replace(settings, base_url=at.entrance(number))
-            await Session(people[number - 1], entrance, history, rng).run()
-
-        async with asyncio.TaskGroup() as group:
-            striking = group.create_task(nemesis.run())
-            watching = group.create_task(observe(at.workers, history))
-            await drive(arrivals(rng, p.users, p.window), life, history, self.scenario.lasts(p))
-            striking.cancel()  # what was not healed yet is healed now
-            watching.cancel()
+    @property
+    def _killables(self) -> dict[str, Service]:
+        return {store.name: store for store in (self.lab.postgres, self.lab.redis)}
 
     async def _audit(
         self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
@@ -141,6 +162,5 @@ class Trial:
         await audit_streams(self.lab.redis.url, f"{self.name}:", history)
         if self.lab.llm.owned:
             history.seen("auditor", "llm_calls", rows=await model.log())
-        killables = {store.name: store for store in (self.lab.postgres, self.lab.redis)}
-        left = [*await residue(control, f"{self.name}/", killables), *await self.lab.redis.altered()]
+        left = [*await residue(control, f"{self.name}/", self._killables), *await self.lab.redis.altered()]
         history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

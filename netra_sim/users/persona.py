@@ -150,11 +150,15 @@ def account(rng: Rng, number: int, profile: Profile) -> Account:
     return Account(number, email, f"Pass-{secret:016x}", f"canary-{own.getrandbits(32):08x}", data)
 
 
-def persona(rng: Rng, number: int, profile: Profile) -> Persona:
-    """The plan of user `number`; other users and their number do not change it."""
+def persona(rng: Rng, number: int, profile: Profile, visit: int = 0) -> Persona:
+    """The plan of user `number`; other users and their number do not change it.
+
+    Each further `visit` of the same account has a plan of its own, and signs up no more.
+    """
     own = rng.child("user", number)
+    own = own.child("visit", visit) if visit else own
     who, traits = account(rng, number, profile), own.stream("traits")
-    signs_up = traits.random() < profile.signup
+    signs_up = traits.random() < profile.signup and not visit
     if signs_up:
         who = replace(who, data="none")  # a new account has no workload yet
     return Persona(
