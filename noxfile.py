@@ -87,6 +87,14 @@ def own(session: nox.Session) -> None:
 
 
 @nox.session
+def lab(session: nox.Session) -> None:
+    """JupyterLab on the notebooks, in an environment of its own; its options after --, e.g. -- --no-browser --port 8899."""
+    session.install("-c", str(LOCK), "-e", ".[lab]")
+    session.run("python", "-m", "netra_sim", "warm")
+    session.run("jupyter", "lab", "--notebook-dir", "notebooks", *session.posargs, interrupt_timeout=8)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and who may import whom; in an environment of its own, as its tools would slow every start of ours."""
     session.install("-c", str(LOCK), *nox.project.dependency_groups(PROJECT, "lint"))

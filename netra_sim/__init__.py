@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from netra_sim.reports.notebook import show
     from netra_sim.reports.result import Result
     from netra_sim.scenarios.door import Lab, run, scenarios
+    from netra_sim.scenarios.panel import panel
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "Result", "run", "scenarios", "show"]
+__all__ = ["Lab", "Result", "panel", "run", "scenarios", "show"]
 
 _HOMES = {
     "Lab": "netra_sim.scenarios.door",
     "Result": "netra_sim.reports.result",
+    "panel": "netra_sim.scenarios.panel",
     "run": "netra_sim.scenarios.door",
     "scenarios": "netra_sim.scenarios.door",
     "show": "netra_sim.reports.notebook",
