@@ -88,7 +88,7 @@ def own(session: nox.Session) -> None:
 
 @nox.session
 def lab(session: nox.Session) -> None:
-    """JupyterLab on the notebooks, in an environment of its own; its options after --, e.g. -- --no-browser --port 8899."""
+    """JupyterLab on the notebooks, in its own environment; takes its options, e.g. -- --no-browser --port 8899."""
     session.install("-c", str(LOCK), "-e", ".[lab]")
     session.run("python", "-m", "netra_sim", "warm")
     session.run("jupyter", "lab", "--notebook-dir", "notebooks", *session.posargs, interrupt_timeout=8)

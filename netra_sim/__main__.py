@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     faults = add("faults", _faults, "the fault proxy on its own")
     faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
     faults.add_argument("--seed", type=int, default=1)
+    add("warm", _warm, "start a lab once and stop it, so that the next start finds its programs in memory")
     report = add("report", _report, "render the report again from stored runs")
     report.add_argument(
         "--single-file", nargs="?", type=Path, const=Path("reports/report.html"), metavar="PATH",
@@ -129,6 +130,12 @@ def _serve(_given: argparse.Namespace) -> int:
     from netra_sim.scenarios.serve import serve
 
     return serve()
+
+
+def _warm(_given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.serve import warm
+
+    return warm()
 
 
 def _faults(given: argparse.Namespace) -> int:

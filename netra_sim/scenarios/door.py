@@ -26,7 +26,8 @@ class Lab:
         self._settings = {"seed": seed, "time_scale": time_scale}
         self._client = HostClient()
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> Self:
+        """Start it, for cells that share a lab; where it fits, `async with` is safer."""
         await self._client.start()
         try:
             await self._client.call("start", self._settings)
@@ -35,10 +36,17 @@ class Lab:
             raise
         return self
 
+    async def close(self) -> None:
+        """End everything of it; the end of this process does so too."""
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self.close()
 
     async def run(self, scenario: str, **parameters: Any) -> Result:
         """Run a scenario with its controls; UnknownName or BadValue before anything happens."""

@@ -12,7 +12,7 @@ from netra_sim.kernel.errors import NetraError
 from netra_sim.reports import live
 from netra_sim.scenarios.play import Play
 
-ELSEWHERE = "The controls are built under JupyterLab: open this notebook with "nox -s lab"."
+ELSEWHERE = "The controls are built under JupyterLab: open this notebook with `nox -s lab`."
 HIGHEST = 2000  # of a slider
 
 
@@ -29,7 +29,9 @@ class _Panel:
 
         self._play, self._widgets = play, w
         self._tasks: set[asyncio.Task[None]] = set()
-        self._target = w.Dropdown(options=[*play.edges, *(f"process {p}" for p in play.processes)], description="target")
+        self._target = w.Dropdown(
+            options=[*play.edges, *(f"process {p}" for p in play.processes)], description="target"
+        )
         self._kind = w.Dropdown(description="fault")
         self._sliders = w.VBox()
         self._said, self._picture = w.HTML(), w.HTML()

@@ -63,7 +63,7 @@ class Play:
         return list(await self._ask("faults", {}))
 
     async def stop(self) -> Result:
-        """Heal everything, send the users home, remove the platform; what was recorded, for `show`. Nothing is judged."""
+        """Heal everything, send the users home, remove the platform; what was recorded, unjudged, for `show`."""
         assert self._call is not None
         if not self._call.done():
             await self._ask("stop_play", {})

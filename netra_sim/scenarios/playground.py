@@ -151,7 +151,9 @@ class Playground:
         while True:
             self._online += 1
             try:
-                await Session(persona(rng, number, p.profile, visit), settings, history, rng.child("visit", visit)).run()
+                await Session(
+                    persona(rng, number, p.profile, visit), settings, history, rng.child("visit", visit)
+                ).run()
             finally:
                 self._online -= 1
             visit += 1
@@ -166,4 +168,6 @@ class Playground:
         """A process can be struck once at a time: what heals one blow would meet the other."""
         struck = {s.target for s, _ in self._faults.values() if s.kind in PROCESS_KINDS}
         if step.on_process and step.target in struck:
-            raise BadValue(field="target", value=step.target, allowed="a process that is not struck already: heal it first")
+            raise BadValue(
+                field="target", value=step.target, allowed="a process that is not struck already: heal it first"
+            )

@@ -30,7 +30,9 @@ Tell = Callable[[str, str], None]
 T = TypeVar("T")
 
 
-async def run(lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None = None) -> Path:
+async def run(
+    lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None = None
+) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
     began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     refuse_what_is_not_ours(lab, scenario, parameters)
