@@ -34,7 +34,8 @@ def success_rate(
 ) -> Check:
     """At least this share (0 to 1) of all invoked ops succeeded; an unknown outcome is no success.
 
-    With `whole`, neither is an answer that names something as missing. What its user gave up by himself (`abandoned`) is not judged.
+    With `whole`, neither is an answer that names something as missing. What its user gave up by himself (`abandoned`)
+    is not judged.
     """
 
     def judge(history: History) -> Finding:

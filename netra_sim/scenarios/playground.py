@@ -63,7 +63,8 @@ class Playground:
                 FaultControl(self._lab.proxy.url) as self._control,
                 platform(self._lab, self._control, self._name, p.seed) as at,
             ):
-                await tenants.seed(at.database_url, rng, [account(rng, n, p.profile) for n in range(1, p.users + 1)])
+                people = [account(rng, n, p.profile) for n in range(1, p.users + 1)]
+                await tenants.seed(at.database_url, at.logs_url, rng, people, p.rows)
                 self._edges = [e.removeprefix(f"{self._name}/") for e in await self._control.proxies(f"{self._name}/")]
                 ready({"edges": self._edges, "processes": list(self._stores)})
                 settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)

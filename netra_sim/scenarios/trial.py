@@ -25,7 +25,7 @@ from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
 from netra_sim.users.load import Life, arrivals, drive
 from netra_sim.users.observer import observe
-from netra_sim.users.persona import Account, Persona, persona
+from netra_sim.users.persona import Persona, persona
 from netra_sim.users.session import Session
 
 # Seconds before scaling. A user's patience is several times the deadline: what is held too long must be seen.
@@ -62,7 +62,7 @@ class Trial:
                 self._platform(control, history) as at,
             ):
                 known = [who.account for who in people if not who.signs_up]
-                logs = await self._seed(at, rng, known)
+                logs = await tenants.seed(at.database_url, at.logs_url, rng, known, self.parameters.rows)
                 self.tell("load")
                 await self._strike(at, control, model, history, people)
                 self.tell("settling")
@@ -72,16 +72,6 @@ class Trial:
                 for log in logs:
                     history.seen("auditor", "workload", **workload.facts(log))
             return history.freeze()
-
-    async def _seed(self, at: Platform, rng: Rng, known: list[Account]) -> list[workload.Log]:
-        """Accounts and their logs, in both stores side by side; the logs."""
-        rows = self.parameters.rows
-        logs = [workload.log(rng, account, workload.user_id(rng, account), rows) for account in known]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(tenants.seed(at.database_url, rng, known))
-            if at.logs_url:
-                group.create_task(workload.load(at.logs_url, logs))
-        return logs
 
     @contextlib.asynccontextmanager
     async def _up(self, history: HistoryWriter) -> AsyncIterator[None]:
