@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("list", _list, "scenarios, their parameters, checks and controls")
     run = add("run", _run, "run the notebooks of the scenarios and write the report")
     run.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose name begins so")
-    run.add_argument("--full", action="store_true", help="every parameter set of each scenario, not the usual one")
+    run.add_argument("--full", action="store_true", help="all controls, and every parameter set of each scenario")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="a parameter")
     run.add_argument("--seed", help="seed of every random stream")
     run.add_argument("--scale", help="time scale, 1 is real time")

@@ -67,7 +67,7 @@ class _Spec:
         marks = history.seen("load_ended")
         end = marks[-1].t if marks else history.end
         ops = [op for op in named(history, self.f) if op.start <= end]
-        strikes = sorted(fault.fired for fault in history.faults() if fault.fired is not None)
+        strikes = sorted(fault.began for fault in history.faults() if fault.began is not None)
         found = [self._after(history, fault, ops, strikes) for fault in faults]
         return max(found, key=lambda each: (_GRAVITY[each[0].outcome], each[1]))[0]
 

@@ -121,8 +121,9 @@ class Nemesis:
         return _OnWire(self._control, f"{self._prefix}{step.target}", toxic, step, self._plan.seed)
 
     async def _fire(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
+        began = self._history.clock.now_ns()  # a kill takes a while, and what it hits meanwhile is its own
         hits = await on.strike()
-        self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits)
+        self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits, began=began)
         self._struck()
 
     async def _heal(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:

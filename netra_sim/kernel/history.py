@@ -70,7 +70,10 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault's life in ns; `hits` counts what it struck, 0 means that it never fired."""
+    """A fault's life in ns; `hits` counts what it struck, 0 means that it never fired.
+
+    `fired` is when the blow was done; `began`, at most that, when it was begun.
+    """
 
     id: int
     kind: str
@@ -80,6 +83,11 @@ class Fault:
     healed: int | None
     hits: int
     value: dict[str, Any]
+
+    @property
+    def began(self) -> int | None:
+        """When the blow was begun, ns."""
+        return None if self.fired is None else int(self.value.get("began", self.fired))
 
 
 class HistoryWriter:

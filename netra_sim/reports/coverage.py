@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+# (scenario, check) -> of each run the outcome, and whether all controls convicted (None: not all were run)
+Checks = dict[tuple[str, str], list[tuple[str, bool | None]]]
 State = Literal["proven", "open", "failed"]
 Standing = Literal["proven", "partly", "failed", "open"]
 STANDINGS: tuple[Standing, ...] = ("proven", "partly", "failed", "open")
@@ -64,16 +66,17 @@ class Tally:
 def coverage(catalogue: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """State and scenarios for every line (`row.n`, from 1); a row with `same_as` has its own id as key.
 
-    Proven: every check naming the line passed and every control listed for those checks made them fail. Failed: a check
-    naming it failed in the protected run. Open: anything else; a check without a control proves nothing.
+    Proven: every check naming the line passed in every run, and each control of it that was run made it fail; there is
+    a run that had them all. Failed: a check naming it failed in a protected run. Open: anything else; a check without a
+    control proves nothing.
     """
     named = _named(results)
     rows = catalogue["row"]
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         for number in range(1, len(row.get("must_show", ())) + 1):
-            checks = named.get(f"{row['id']}.{number}", [])
-            scenarios = sorted({scenario for scenario, _, _ in checks})
+            checks = named.get(f"{row['id']}.{number}", {})
+            scenarios = sorted({scenario for scenario, _ in checks})
             found[f"{row['id']}.{number}"] = {"state": _state(checks), "scenarios": scenarios}
     aliases = {row["id"]: row["same_as"] for row in rows if "same_as" in row}
     for alias in aliases:
@@ -100,23 +103,31 @@ def tallies(found: Iterable[Row], by: Literal["group", "source"]) -> list[Tally]
     return [_tally(name, part) for name, part in parts.items()]
 
 
-def _named(results: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, str, bool]]]:
-    """By line: (scenario, the check's outcome, whether every control of it convicted) for each check naming it."""
-    named: dict[str, list[tuple[str, str, bool]]] = {}
+def _named(results: Iterable[Mapping[str, Any]]) -> dict[str, Checks]:
+    """By line and by (scenario, check) that names it: each run's outcome, and whether every control convicted.
+
+    The latter is None where a control was not run: that run says nothing about it.
+    """
+    named: dict[str, Checks] = {}
     for result in results:
         failed = {control["name"]: set(control["failed"]) for control in result["controls"]}
         for check in result["checks"]:
             wanted = check.get("controls", ())
-            convicted = bool(wanted) and all(check["check"] in failed.get(name, ()) for name in wanted)
+            told = [check["check"] in failed[name] for name in wanted if name in failed]
+            convicted = None if all(told) and len(told) < len(wanted) else bool(told) and all(told)
             for line in check["proves"]:
-                named.setdefault(line, []).append((result["scenario"], check["outcome"], convicted))
+                seen = named.setdefault(line, {}).setdefault((result["scenario"], check["check"]), [])
+                seen.append((check["outcome"], convicted))
     return named
 
 
-def _state(checks: list[tuple[str, str, bool]]) -> State:
-    if any(outcome == "fail" for _, outcome, _ in checks):
+def _state(checks: Checks) -> State:
+    outcomes = [outcome for seen in checks.values() for outcome, _ in seen]
+    if "fail" in outcomes:
         return "failed"
-    return "proven" if checks and all(o == "pass" and convicted for _, o, convicted in checks) else "open"
+    held = all(outcome == "pass" for outcome in outcomes)
+    told = [[convicted for _, convicted in seen if convicted is not None] for seen in checks.values()]
+    return "proven" if checks and held and all(each and all(each) for each in told) else "open"
 
 
 def _together(states: list[State]) -> State:

@@ -58,6 +58,7 @@ async def run(
         "checks": [_check(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)],
         "faults": faults(history),
         "controls": convictions,
+        "controls_left": [c.name for c in scenario.controls(parameters) if c not in scenario.runs(parameters)],
         "history": "history.jsonl",
         "servers": lab.servers(),
         "versions": provenance.versions(),
@@ -95,7 +96,7 @@ async def _trials(
                 labs.put_nowait(at)
 
         history = await trial(lab, None, 0)
-        numbered = enumerate(scenario.controls(parameters), start=1)
+        numbered = enumerate(scenario.runs(parameters), start=1)
         return history, await _all(controlled(n, control) for n, control in numbered)
 
 

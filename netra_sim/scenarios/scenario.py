@@ -22,6 +22,7 @@ class Parameters(BaseModel):
     users: int = Field(8, ge=2, le=5000, description="simulated users")
     messages: int = Field(2, ge=1, le=100, description="messages of each user")
     window: float = Field(1.0, ge=0, le=600, description="seconds in which the users arrive")
+    all_controls: bool = Field(False, description="whether every control is run, not those of a smoke run alone")
     rows: int = Field(2000, ge=100, le=1_000_000, description="calls in each tenant's workload log")
     seed: int = Field(7, ge=0, le=2**32, description="seed of every random stream")
     time_scale: float = Field(0.1, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
@@ -94,10 +95,11 @@ class Control:
 class Scenario:
     """One question about the platform, and everything needed to answer it.
 
-    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `full` holds the
-    parameter sets of a full sweep beside the usual one. A `cold` one begins with nothing running. Controls run with
-    the first `control_users` users at most: what breaks with few breaks with many. With two `entrances`, even-numbered
-    users come in by `edge-2`. `settings` and `client` are as in a control, for the protected run too.
+    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `smoke` names the
+    controls that every run has, the others are for a full one; `full` holds the further parameter sets of a full sweep.
+    A `cold` scenario begins with nothing running, one that is `exclusive` needs the servers for itself. Controls run
+    with the first `control_users` users at most: what breaks with few breaks with many. With two `entrances`,
+    even-numbered users come in by `edge-2`. `settings` and `client` are as in a control, for the protected run too.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Scenario:
     profile: Callable[[Any], Profile]
     checks: Callable[[Any], tuple[Check, ...]]
     controls: Callable[[Any], tuple[Control, ...]]
+    smoke: tuple[str, ...]
     plan: Callable[[Any], tuple[Step, ...]] = field(default=lambda _: ())
     lasts: Callable[[Any], float] = field(default=lambda p: p.window + p.messages * p.scaled(100.0))
     runbook: tuple[str, ...] = ()
@@ -131,6 +134,10 @@ class Scenario:
     def group(self) -> str:
         """The first part of the name: golden, chaos, ..."""
         return self.name.split("/")[0]
+
+    def runs(self, parameters: Parameters) -> tuple[Control, ...]:
+        """The controls that a run with these parameters has."""
+        return tuple(c for c in self.controls(parameters) if c.name in self.smoke or parameters.all_controls)
 
     def judges(self, parameters: Parameters) -> tuple[Check, ...]:
         """The checks, each with the controls that must make it fail."""

@@ -48,7 +48,7 @@ def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, 
     """The jobs of a sweep; UnknownName or BadValue before anything starts.
 
     `only` keeps scenarios whose name begins with one of the words; a parameter must be known to every kept scenario.
-    With `full`, every parameter set of a scenario is run, not the usual one alone.
+    With `full`, a scenario is run with all its controls, and with its further parameter sets.
     """
     known = registry.scenarios()
     for word in only:
@@ -58,7 +58,7 @@ def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, 
     return [
         _job(root, runs, scenario, {**chosen, **given})
         for scenario in kept
-        for chosen in ({}, *(scenario.full if full else ()))
+        for chosen in (({"all_controls": True}, *scenario.full) if full else ({},))
     ]
 
 

@@ -101,16 +101,17 @@ class Model:
         draws = (f"{draw}/{attempt}" for attempt in itertools.count(1))
         with deadline(remaining() - self._settings.scaled(RESERVE)):
             for last in (False, True):
-                waits: list[float] = []
+                waits, asked = list[float](), list[float]()
                 for by, model, policy in self._chain:
                     try:
                         return await self._usable(policy, {**request, "model": model}, draws, read, heard), by
                     except (Unavailable, ModelError, BadAnswer) as error:
                         trouble = error
                         waits.append(_until_probe(error))
+                        asked.append(float(getattr(error.__cause__, "retry_after", 0.0)))
                 if last or not any(waits) or all(waits):
                     break
-                await asyncio.sleep(min(max(waits), self._settings.scaled(PATIENCE)))
+                await asyncio.sleep(max(min(max(waits), self._settings.scaled(PATIENCE)), *asked))
         raise NoAnswer(trouble, max((c.text for c in heard if not c.done), key=len, default="")) from trouble
 
     async def _usable(

@@ -61,6 +61,10 @@ SCENARIO = Scenario(
     profile=_profile,
     checks=_checks,
     controls=_controls,
+    smoke=(
+        "stream-not-kept",
+        "model-away",
+    ),
     lasts=lambda p: p.scaled(1.1 * LIMIT),
     runbook=(
         "Read the waterfall from above: the longest bar is where time can be won.",

@@ -103,6 +103,11 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
+    smoke=(
+        "model-away",
+        "canary-leaked",
+        "slow-edge",
+    ),
     runbook=(
         "Compare users online with the time to answer (the report's figure): where the medians begin to climb, a "
         "resource is full.",

@@ -58,6 +58,17 @@ def test_every_check_that_names_a_line_counts_also_in_another_scenario():
     assert coverage.coverage(CATALOGUE, [weak, good])["A-1.1"]["scenarios"] == ["s", "t"]
 
 
+def test_a_run_without_some_control_proves_nothing_by_itself_and_unproves_nothing():
+    check = sample.check("c", "pass", ["A-1.1"], ["k", "l"])
+    smoke, weak = scenario("s", check, convicted={"k": ["c"]}), scenario("s", check, convicted={"k": []})
+    full = scenario("s", check, convicted={"k": ["c"], "l": ["c"]})
+    assert states(smoke)["A-1.1"] == "open"
+    assert states(smoke, full)["A-1.1"] == "proven"
+    assert states(weak, full)["A-1.1"] == "open"
+    other = scenario("s", sample.check("d", "pass", ["A-1.1"], ["m"]))
+    assert states(full, other)["A-1.1"] == "open"
+
+
 def test_an_alias_has_its_own_key_and_follows_its_rows():
     one = scenario("s", sample.check("c", "pass", ["A-1.1", "A-1.2"], ["k"]), convicted={"k": ["c"]})
     two = scenario("t", sample.check("d", "pass", ["A-2.1"], ["k"]), convicted={"k": ["d"]})

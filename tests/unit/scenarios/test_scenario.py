@@ -29,6 +29,12 @@ class TestEveryScenario:
         for c in scenario.controls(scenario.parameters()):
             assert sum(map(bool, (c.without, c.defect, c.steps, c.settings, c.client))) == 1, c.name
 
+    def test_a_smoke_run_has_a_control_or_more_and_a_full_run_all(self, scenario):
+        names = [control.name for control in scenario.controls(scenario.parameters())]
+        assert scenario.smoke and set(scenario.smoke) <= set(names)
+        assert [c.name for c in scenario.runs(scenario.parameters())] == [n for n in names if n in scenario.smoke]
+        assert [c.name for c in scenario.runs(scenario.parameters(all_controls=True))] == names
+
     def test_every_named_defect_exists(self, scenario):
         from netra_sim import defects
 
