@@ -26,7 +26,8 @@ from netra_sim.reports.svg import GRID, INK, PAPER, SOFT
 WIDE, NARROW = 7.6, 3.9
 FAULT = "#cc79a7"
 TEXT, SMALL = 8.5, 7.5
-LEFT, HEAD, LEGEND_ROW, STRIP_ROW, NOTE, BOTTOM = 0.62, 0.32, 0.2, 0.2, 0.28, 0.46
+LEFT, HEAD, LEGEND_ROW, STRIP_ROW, NOTE, NOTE_LINE, BOTTOM = 0.62, 0.32, 0.2, 0.2, 0.28, 0.15, 0.46
+_BOLD = 1.38  # a heading's width over that of the same text in small letters
 _RC: dict[Any, Any] = {
     "font.size": TEXT,
     "font.family": "DejaVu Sans",
@@ -65,6 +66,16 @@ class Layout:
     shade: float = 0.16
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """The faults of one label: its text, its left edge in inches, its row in the strip."""
+
+    spans: tuple[Span, ...]
+    text: str
+    left: float
+    row: int
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The figures' look, for the time of drawing one."""
@@ -81,23 +92,47 @@ def text_width(text: str, size: float = SMALL) -> float:
     return float(path.get_extents().width) / 72
 
 
+def fit(text: str, width: float, rest: str = "") -> str:
+    """The text and `rest` in at most `width` inches; a longer text loses its end, not its rest."""
+    if text_width(text + rest) <= width:
+        return text + rest
+    kept = next((n for n in range(len(text), 0, -1) if text_width(text[:n].rstrip() + "…" + rest) <= width), 1)
+    return text[:kept].rstrip() + "…" + rest
+
+
+def fold(text: str, width: float) -> list[str]:
+    """The text in lines of at most `width` inches; a longer word is cut."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if text_width(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(fit(word, width))
+    return [line for line in lines if line] or [""]
+
+
 def build(layout: Layout) -> tuple[Figure, list[Axes]]:
     """The figure with its heading, legend and fault strip drawn, and its empty panels, faults shaded."""
     inner = layout.width - layout.left - layout.right
     keys = [row for group in layout.legend for row in _flow(group, layout.width - 0.1)]
     placed = _place(layout.spans, layout.xlim, inner)
-    strip = STRIP_ROW * (1 + max(row for *_, row in placed)) + 0.03 if placed else 0.0
-    height = HEAD + LEGEND_ROW * len(keys) + strip + sum(layout.panels) + NOTE * len(layout.notes) + BOTTOM
+    strip = STRIP_ROW * (1 + max(each.row for each in placed)) + 0.03 if placed else 0.0
+    notes = [fold(note, layout.width - 0.05) for note in layout.notes]
+    deep = [NOTE + NOTE_LINE * (len(lines) - 1) for lines in notes]
+    height = HEAD + LEGEND_ROW * len(keys) + strip + sum(layout.panels) + sum(deep) + BOTTOM
     figure = Figure(figsize=(layout.width, height))
     FigureCanvasSVG(figure)
-    figure.text(0.0, 1 - 0.06 / height, layout.heading, va="top", weight="bold", fontsize=TEXT + 0.5)
+    heading = fit(layout.heading, layout.width / _BOLD)
+    figure.text(0.0, 1 - 0.06 / height, heading, va="top", weight="bold", fontsize=TEXT + 0.5)
     _legend(figure, keys, height)
     top = height - HEAD - LEGEND_ROW * len(keys)
     axes = []
     for number, panel in enumerate(layout.panels):
         if layout.notes:
-            top -= NOTE
-            figure.text(0.0, (top + 0.06) / height, layout.notes[number], fontsize=SMALL)
+            top -= deep[number]
+            for n, line in enumerate(reversed(notes[number])):
+                figure.text(0.0, (top + 0.06 + NOTE_LINE * n) / height, line, fontsize=SMALL)
         if number == 0 and placed:
             top -= strip
             _strip(figure, layout, placed, (top + 0.03, strip - 0.03))
@@ -114,6 +149,11 @@ def time_axis(axes: Sequence[Axes], unit: str) -> None:
     axes[-1].set_xlabel(unit, fontsize=SMALL, loc="right", labelpad=3)
 
 
+def fault_label(span: Span) -> str:
+    """A fault's name, and what became of it where that was nothing."""
+    return span.name if span.struck else f"{span.name} ({'struck nothing' if span.fired else 'never fired'})"
+
+
 def duration(seconds: float) -> str:
     """A time as a label: 5 ms, 1.5 s, 2 min."""
     if seconds >= 120:
@@ -128,6 +168,7 @@ def _flow(handles: Sequence[Artist], width: float) -> list[list[Artist]]:
     rows: list[list[Artist]] = []
     left = 0.0
     for handle in handles:
+        handle.set_label(fit(str(handle.get_label()), width - 0.4))
         wide = text_width(str(handle.get_label())) + 0.4
         if not rows or wide > left:
             rows.append([])
@@ -160,33 +201,36 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layou
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=max(4, int(layout.width * 1.2)), integer=layout.xlim[1] > 8))
+    least = 0.002 * (layout.xlim[1] - layout.xlim[0])  # a fault of no length is still seen
     for span in layout.spans:
         if span.fired:
-            ax.axvspan(span.start, span.end, facecolor=FAULT, alpha=layout.shade, linewidth=0, zorder=0)
+            ax.axvspan(span.start, max(span.end, span.start + least), facecolor=FAULT, alpha=layout.shade, linewidth=0, zorder=0)
         else:
             ax.axvline(span.start, color=FAULT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     return ax
 
 
-def _place(spans: Sequence[Span], xlim: tuple[float, float], inner: float) -> list[tuple[Span, str, float, int]]:
-    """Each fault with its label, the label's left edge in inches, and the row in which it meets no other."""
+def _place(spans: Sequence[Span], xlim: tuple[float, float], inner: float) -> list[_Placed]:
+    """The faults by label, each label with its left edge in inches and the row in which it meets no other."""
     scale = inner / (xlim[1] - xlim[0])
-    texts, extents = [], []
+    groups: dict[str, list[Span]] = {}
     for span in spans:
-        text = span.name if span.struck else f"{span.name} ({'struck nothing' if span.fired else 'never fired'})"
-        start, end = ((t - xlim[0]) * scale for t in (max(span.start, xlim[0]), min(span.end, xlim[1])))
+        groups.setdefault(fault_label(span), []).append(span)
+    found, extents = [], []
+    for name, same in groups.items():
+        text = fit(name, inner - 0.12, f" ({len(same)} times)" if len(same) > 1 else "")
+        start = (min(max(min(s.start for s in same), xlim[0]), xlim[1]) - xlim[0]) * scale
+        end = (min(max(s.end for s in same), xlim[1]) - xlim[0]) * scale
         wide = text_width(text) + 0.12
         left = max(0.0, min(start, inner - wide))
-        texts.append((text, left))
+        found.append((same, text, left))
         extents.append((min(left, start), max(end, left + wide) + 0.05))
     rows = pack(extents)
-    return [(s, t, left, row) for s, (t, left), row in zip(spans, texts, rows, strict=True)]
+    return [_Placed(tuple(same), text, left, row) for (same, text, left), row in zip(found, rows, strict=True)]
 
 
-def _strip(
-    figure: Figure, layout: Layout, placed: list[tuple[Span, str, float, int]], box: tuple[float, float]
-) -> None:
-    """A row of bars above the panels, each fault named on its own time."""
+def _strip(figure: Figure, layout: Layout, placed: list[_Placed], box: tuple[float, float]) -> None:
+    """Rows of bars above the panels, each fault named on its own time, or at the first of those of its name."""
     width, height = figure.get_size_inches()
     inner = width - layout.left - layout.right
     ax = figure.add_axes((layout.left / width, box[0] / height, inner / width, box[1] / height))
@@ -194,9 +238,10 @@ def _strip(
     ax.set_ylim(box[1] / STRIP_ROW, 0)
     ax.set_axis_off()
     scale = (layout.xlim[1] - layout.xlim[0]) / inner
-    for span, text, left, row in placed:
-        start, end = max(span.start, layout.xlim[0]), min(span.end, layout.xlim[1])
-        if span.fired:
-            ax.barh(row + 0.5, end - start, left=start, height=0.84, color=FAULT, alpha=0.42, linewidth=0)
-        at = layout.xlim[0] + (left + 0.05) * scale
-        ax.text(at, row + 0.52, text, va="center_baseline", fontsize=SMALL)
+    for each in placed:
+        for span in each.spans:
+            start, end = max(span.start, layout.xlim[0]), min(span.end, layout.xlim[1])
+            if span.fired:
+                ax.barh(each.row + 0.5, max(end - start, 0.02 * scale), left=start, height=0.84, color=FAULT, alpha=0.42, linewidth=0)
+        at = layout.xlim[0] + (each.left + 0.05) * scale
+        ax.text(at, each.row + 0.52, each.text, va="center_baseline", fontsize=SMALL)

@@ -11,7 +11,14 @@ from netra_sim.kernel.history import Fault, History, Op, Outcome
 OUTCOMES: tuple[Outcome, ...] = ("ok", "fail", "unknown")
 AGENTS = ("supervisor", "triage", "data_helper", "data", "optimization", "actions", "reporting")
 _ENDS: dict[str, Outcome] = {"agent_completed": "ok", "agent_error": "fail", "agent_death": "fail"}
-_SERVICES = {"postgres": "Postgres", "redis": "Redis", "llm": "LLM", "edge": "users' edge"}
+_SERVICES = {
+    "postgres": "Postgres",
+    "redis": "Redis",
+    "clickhouse": "ClickHouse",
+    "llm": "LLM",
+    "edge": "users' edge",
+    "edge-2": "one users' edge",
+}
 _KINDS = {
     "kill": "{} killed",
     "pause": "{} paused",
@@ -20,6 +27,17 @@ _KINDS = {
     "latency": "{} slow",
     "timeout": "{} silent",
     "reset_peer": "{} connections reset",
+    "bandwidth": "{} throttled",
+    "slow_close": "{} slow to close",
+    "slicer": "{} data in slices",
+    "limit_data": "{} cut off after some bytes",
+    "corrupt": "{} data corrupted",
+    "partition": "{} partitioned",
+    "refuse": "{} refuses connections",
+    "black_hole": "{} a black hole",
+    "script": "{} misbehaves",
+    "read_only": "{} read-only",
+    "out_of_memory": "{} out of memory",
 }
 _STEPS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 

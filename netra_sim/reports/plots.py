@@ -5,23 +5,19 @@ Faults are shaded and named above the panel; `figure_alt` is a figure's alternat
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
-from collections.abc import Sequence
-
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from netra_sim.kernel.history import History
 from netra_sim.reports import frames
+from netra_sim.reports.alt import counts, empty, figure_alt, struck, told
 from netra_sim.reports.canvas import NARROW, WIDE, Layout, build, duration, style, text_width, time_axis
-from netra_sim.reports.frames import OUTCOMES, Point, Span
+from netra_sim.reports.frames import OUTCOMES
 from netra_sim.reports.scatter import (
     EDGE,
     FACE,
     HATCH,
-    WORD,
     draw_limits,
     duration_axis,
     limits_of,
@@ -35,6 +31,7 @@ from netra_sim.reports.scatter import (
 from netra_sim.reports.svg import INK
 from netra_sim.reports.swimlanes import bar_keys, draw_lanes, lane_name, lane_rows
 
+__all__ = ["compare", "figure_alt", "latency", "sequence", "throughput"]
 _SECONDS = "seconds since the run began"
 
 
@@ -60,7 +57,7 @@ def latency(history: History, width: float = WIDE) -> Figure:
         draw_limits(ax, limits, (low, high), named=width > NARROW)
         time_axis([ax], _SECONDS)
     figure.set_label(
-        f"Scatter plot, logarithmic: the duration of each operation over time. {_told(found)} {_struck(spans)}"
+        f"Scatter plot, logarithmic: the duration of each operation over time. {told(found)} {struck(spans)}"
     )
     return figure
 
@@ -99,7 +96,7 @@ def throughput(history: History, width: float = WIDE) -> Figure:
     peak = max(rates.asked, default=0.0)
     figure.set_label(
         f"Stacked steps: operations ended a second, by outcome; at most {peak:.0f} a second were asked for. "
-        f"{_told(found)} {_struck(spans)}"
+        f"{told(found)} {struck(spans)}"
     )
     return figure
 
@@ -119,7 +116,7 @@ def compare(
     with style():
         heading = f"Time from asking to answer: {frames.op_name(f)}"
         legend = (outcome_keys(both, counted=False),)
-        notes = (f"With the protection: {_counts(found[0])}", f"{without}: {_counts(found[1])}")
+        notes = (f"With the protection: {counts(found[0])}", f"{without}: {counts(found[1])}")
         layout = Layout(width, heading, (1.5, 1.5), time_span(both), spans, legend, notes)
         figure, axes = build(layout)
         for ax, part in zip(axes, found, strict=True):
@@ -127,8 +124,8 @@ def compare(
             scatter(ax, part, layout, 1.5)
         time_axis(axes, _SECONDS)
     figure.set_label(
-        f"Two scatter plots on the same axes: durations of {frames.op_name(f)}. With the protection: {_told(found[0])} "
-        f"{without}: {_told(found[1])} {_struck(spans)}"
+        f"Two scatter plots on the same axes: durations of {frames.op_name(f)}. With the protection: {told(found[0])} "
+        f"{without}: {told(found[1])} {struck(spans)}"
     )
     return figure
 
@@ -138,7 +135,7 @@ def sequence(history: History, run_id: str | None = None, width: float = WIDE) -
     run = frames.run_frame(history, run_id)
     with style():
         if run is None:
-            return _empty(width, "No run's events were recorded")
+            return empty(width, "No run's events were recorded")
         last = max((bar.end for bar in run.bars), default=1.0)
         lanes = frames.lanes(run.bars)
         left = max((text_width(lane_name(lane)) for lane in lanes), default=0.4) + 0.16
@@ -155,40 +152,10 @@ def sequence(history: History, run_id: str | None = None, width: float = WIDE) -
     return figure
 
 
-def figure_alt(figure: Figure) -> str:
-    """The figure's alternative text."""
-    return str(figure.get_label())
-
-
-def _counts(found: Sequence[Point]) -> str:
-    count = Counter(p.outcome for p in found)
-    return ", ".join(f"{count[o]:,} {WORD[o]}" for o in OUTCOMES)
-
-
-def _told(found: Sequence[Point]) -> str:
-    answered = [p.seconds for p in found if p.outcome == "ok"]
-    if not answered:
-        return f"{_counts(found)}."
-    middle, slowest = statistics.median(answered), max(answered)
-    return f"{_counts(found)}; of those ok the median is {duration(middle)}, the slowest {duration(slowest)}."
-
-
-def _struck(spans: Sequence[Span]) -> str:
-    told = [f"{s.name} from {s.start:.1f} to {s.end:.1f} s" if s.fired else f"{s.name} never fired" for s in spans]
-    return f"Faults: {'; '.join(told)}." if told else "No fault was planned."
-
-
 def _sequence_alt(run: frames.RunFrame, last: float) -> str:
     agents = [bar for bar in run.bars if not bar.label]
-    told = "; ".join(f"{lane_name(b.lane)} {b.start:.0f} to {b.end:.0f} ms" for b in agents)
+    parts = "; ".join(f"{lane_name(b.lane)} {b.start:.0f} to {b.end:.0f} ms" for b in agents)
     tools = len(run.bars) - len(agents)
-    struck = ", ".join(s.name for s in run.spans)
-    faults = f" Faults in its time: {struck}." if struck else ""
-    return f"Swimlanes of one run of {duration(last / 1e3)}: {told}. {tools} tool calls.{faults}"
-
-
-def _empty(width: float, text: str) -> Figure:
-    figure, (ax,) = build(Layout(width, text, (0.3,), (0.0, 1.0)))
-    ax.set_axis_off()
-    figure.set_label(text + ".")
-    return figure
+    names = ", ".join(s.name for s in run.spans)
+    faults = f" Faults in its time: {names}." if names else ""
+    return f"Swimlanes of one run of {duration(last / 1e3)}: {parts}. {tools} tool calls.{faults}"

@@ -28,6 +28,7 @@ EDGE: dict[Outcome, str] = {"ok": "#0072b2", "fail": "#8a3c00", "unknown": INK}
 WORD: dict[Outcome, str] = {"ok": "ok", "fail": "failed", "unknown": "no answer"}
 HATCH: dict[Outcome, str] = {"ok": "", "fail": "////", "unknown": "\\\\\\"}
 _SIZE: dict[Outcome, float] = {"ok": 3.4, "fail": 5.0, "unknown": 5.0}
+_MOST = 3000  # points of a figure, all groups together: some 60 bytes each
 _SHAPES = "osD^vPX<>*hp"
 _ORDER = ("chat", "send", "connect", "history", "login", "signup", "refresh", "logout", "connect_refused")
 
@@ -35,13 +36,17 @@ _ORDER = ("chat", "send", "connect", "history", "login", "signup", "refresh", "l
 def scatter(ax: Axes, found: Sequence[Point], layout: Layout, height: float) -> None:
     """The operations as markers: shape by operation, colour, fill and size by outcome."""
     shapes = _shapes(found)
-    inner = layout.width - layout.left - layout.right
+    groups: dict[tuple[Outcome, str], list[Point]] = {}
+    for p in found:
+        groups.setdefault((p.outcome, p.f), []).append(p)
+    size = ((layout.width - layout.left - layout.right) * 72, height * 72)
     for outcome in OUTCOMES:
         for f, shape in shapes.items():
-            chosen = _thin([p for p in found if p.outcome == outcome and p.f == f], ax, (inner * 72, height * 72))
+            places = [(p.at, max(p.seconds, 1e-4)) for p in groups.get((outcome, f), [])]
+            chosen = thin(places, ax, size, min(500, _MOST // len(groups)))
             ax.plot(
-                [p.at for p in chosen],
-                [max(p.seconds, 1e-4) for p in chosen],
+                [x for x, _ in chosen],
+                [y for _, y in chosen],
                 shape,
                 linestyle="none",
                 markerfacecolor=FACE[outcome],
@@ -53,19 +58,31 @@ def scatter(ax: Axes, found: Sequence[Point], layout: Layout, height: float) -> 
             )
 
 
-def _thin(found: list[Point], ax: Axes, size: tuple[float, float], most: int = 500) -> list[Point]:
-    """One point of those that would lie on one another: the picture is the same, the file stays small."""
-    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    cells: dict[tuple[int, int], Point] = {}
-    for cell in (2.0, 2.5, 3.2, 4.0, 5.0):
-        cells = {}
-        for p in found:
-            x = (p.at - x0) / (x1 - x0) * size[0]
-            y = math.log(max(p.seconds, 1e-4) / y0) / math.log(y1 / y0) * size[1]
-            cells.setdefault((round(x / cell), round(y / cell)), p)
+def thin(
+    places: Sequence[tuple[float, float]], ax: Axes, size: tuple[float, float], most: int
+) -> list[tuple[float, float]]:
+    """One of those places that would lie on one another, at most `most`; the panel's `size` is in points.
+
+    Where two points are closer than can be told apart the picture is the same, and the file stays small.
+    """
+    across = _along([x for x, _ in places], ax.get_xlim(), ax.get_xscale(), size[0])
+    up = _along([y for _, y in places], ax.get_ylim(), ax.get_yscale(), size[1])
+    cell = 2.0
+    while True:
+        cells: dict[tuple[int, int], tuple[float, float]] = {}
+        for place, x, y in zip(places, across, up, strict=True):
+            cells.setdefault((round(x / cell), round(y / cell)), place)
         if len(cells) <= most:
-            break
-    return list(cells.values())
+            return list(cells.values())
+        cell *= 1.25
+
+
+def _along(values: Sequence[float], limits: tuple[float, float], scale: str, size: float) -> list[float]:
+    """Values as points along an axis."""
+    low, high = limits
+    if scale == "log":
+        return [math.log(value / low) / math.log(high / low) * size for value in values]
+    return [(value - low) / (high - low) * size for value in values]
 
 
 def duration_axis(ax: Axes, found: Sequence[Point]) -> tuple[float, float]:

@@ -56,7 +56,14 @@ def test_spans_tell_fired_unhealed_idle_and_never_fired_apart():
     [
         ("kill", "postgres", "Postgres killed"),
         ("reset_peer", "llm", "LLM connections reset"),
-        ("slicer", "worker-1", "worker-1: slicer"),
+        ("read_only", "redis", "Redis read-only"),
+        ("out_of_memory", "redis", "Redis out of memory"),
+        ("kill", "clickhouse", "ClickHouse killed"),
+        ("partition", "edge", "users' edge partitioned"),
+        ("black_hole", "edge-2", "one users' edge a black hole"),
+        ("script", "llm", "LLM misbehaves"),
+        ("slicer", "worker-1", "worker-1 data in slices"),
+        ("half_a_kind", "worker-1", "worker-1: half a kind"),
     ],
 )
 def test_a_fault_is_named_in_plain_words(kind, target, name):
