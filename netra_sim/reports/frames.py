@@ -44,13 +44,18 @@ _STEPS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One operation: begun `at` s, took `seconds` (without an answer: until the end), held to `limit` s."""
+    """One operation: begun `at` s, took `seconds` (not `ended`: until the end), held to `limit` s.
+
+    `abandoned` is what its user gave up by himself.
+    """
 
     at: float
     seconds: float
     f: str
     outcome: Outcome
     limit: float | None
+    ended: bool = True
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,7 @@ def throughput(history: History, bins: int = 60) -> Throughput:
     begun = [((op.start - zero) / 1e9, op.outcome) for op in history.ops()]
     ended = [((op.end - zero) / 1e9, op.outcome) for op in history.ops() if op.end is not None]
     ended += [((op.start - zero) / 1e9, op.outcome) for op in history.ops() if op.end is None]
-    edges = _edges([t for t, _ in begun + ended], bins)
+    edges = steps([t for t, _ in begun + ended], bins)
     done = {o: _rates([t for t, outcome in ended if outcome == o], edges) for o in OUTCOMES}
     return Throughput(edges, _rates([t for t, _ in begun], edges), done)
 
@@ -183,17 +188,20 @@ def pack(extents: Sequence[tuple[float, float]]) -> list[int]:
     return rows
 
 
-def _point(op: Op, zero: int, end: int) -> Point:
-    limit = op.value.get("deadline_s")
-    seconds = op.seconds if op.seconds is not None else (end - op.start) / 1e9
-    return Point((op.start - zero) / 1e9, seconds, op.f, op.outcome, float(limit) if limit is not None else None)
-
-
-def _edges(times: list[float], bins: int) -> tuple[float, ...]:
+def steps(times: list[float], bins: int) -> tuple[float, ...]:
+    """The edges of at most `bins` (or one more) bins of a round width that hold all the times."""
     first, last = min(times, default=0.0), max(times, default=1.0)
     step = next((s for s in _STEPS if (last - first) / s <= bins), (last - first) / bins)
     low = math.floor(first / step)
     return tuple(round(i * step, 6) for i in range(low, math.floor(last / step) + 2))
+
+
+def _point(op: Op, zero: int, end: int) -> Point:
+    limit = op.value.get("deadline_s")
+    seconds = op.seconds if op.seconds is not None else (end - op.start) / 1e9
+    held_to = float(limit) if limit is not None else None
+    abandoned = bool(op.result.get("abandoned"))
+    return Point((op.start - zero) / 1e9, seconds, op.f, op.outcome, held_to, op.end is not None, abandoned)
 
 
 def _rates(times: list[float], edges: tuple[float, ...]) -> tuple[float, ...]:

@@ -86,9 +86,14 @@ def _along(values: Sequence[float], limits: tuple[float, float], scale: str, siz
 
 
 def duration_axis(ax: Axes, found: Sequence[Point]) -> tuple[float, float]:
-    """A logarithmic axis of durations, labelled at round values; answers its limits in seconds."""
-    values = [max(p.seconds, 1e-4) for p in found] or [0.01, 1.0]
-    values += list({p.limit for p in found if p.limit})
+    """A logarithmic axis of the operations' durations and limits; answers its ends in seconds."""
+    values = [p.seconds for p in found] or [0.01, 1.0]
+    return log_axis(ax, values + list({p.limit for p in found if p.limit}))
+
+
+def log_axis(ax: Axes, seconds: Sequence[float]) -> tuple[float, float]:
+    """A logarithmic axis of these durations, labelled at round values; answers its ends in seconds."""
+    values = [max(value, 1e-4) for value in seconds]
     low, high = min(values) / 1.6, max(values) * 1.6
     ax.set_yscale("log")
     ax.set_ylim(low, high)
