@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
 from netra_sim.reports.frames import Span, pack
@@ -83,13 +83,13 @@ def style() -> Iterator[None]:
         yield
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SMALL) -> float:
     """Inches a text takes on one line."""
     if not text.strip():
         return 0.0
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))
-    return float(path.get_extents().width) / 72
+    wide, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), False)
+    return float(wide) / 72
 
 
 def fit(text: str, width: float, rest: str = "") -> str:
@@ -101,7 +101,11 @@ def fit(text: str, width: float, rest: str = "") -> str:
 
 
 def fold(text: str, width: float) -> list[str]:
-    """The text in lines of at most `width` inches; a longer word is cut."""
+    """The text's lines, folded at `width` inches; a longer word is cut."""
+    return [line for part in text.split("\n") for line in _fold(part, width)]
+
+
+def _fold(text: str, width: float) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from netra_sim.kernel.history import History
 from netra_sim.reports import plots, svg
+from netra_sim.reports.bins import online
 from netra_sim.reports.canvas import WIDE
+from netra_sim.reports.crowd import users
 from netra_sim.reports.frames import points, run_frame
+from netra_sim.reports.quantiles import MAIN, quantiles
 from netra_sim.reports.result import Control, Result
+from netra_sim.reports.states import states
+from netra_sim.reports.waterfall import waterfall
 
+# The platform's limits in seconds before scaling: a response's p99, the way from nothing to the first answer, its goal.
+RESPONSE, COLD_START, COLD_GOAL = 15.0, 30.0, 5.0
+CROWD = 10  # users online from which durations over users are worth a figure
 CAPTIONS = {
     "latency": "How long each operation took. Colour and fill say how it ended, shape which operation it was; "
-    "dashed lines are the limits.",
+    "dashed lines are the limits. Points that would lie on one another are drawn once.",
     "throughput": "The load that was applied (line) and what became of it (areas). "
     "Where the line runs above the areas, answers came later.",
+    "quantiles": "The middle and the extremes of each operation, step by step. Percentiles are told only of 1,000 samples "
+    "and more; below that the slowest, and how many took longer than the limit (of a chat: the platform's 15 s, scaled).",
+    "states": "What each worker told of itself, looked at ten times a second past the proxies: how far the platform had "
+    "degraded, which dependencies it no longer called, and how much it had open.",
+    "users": "Each question by how many users were online when it was asked; the line joins the medians. "
+    "The limit is the platform's for a whole answer, 15 s, scaled.",
+    "waterfall": "What was waited for between nothing running and the first answer: services, the first user's steps, "
+    "the agents of his run.",
     "sequence": "One run as the platform recorded it: who worked when, on what, and for how long.",
 }
 
@@ -33,12 +50,48 @@ class Drawn:
 
 
 def draw(result: Result, width: float = WIDE, prefix: str = "f") -> list[Drawn]:
-    """The run's figures; the sequence only where a run's events were recorded."""
+    """The run's figures in the order of the page; those for which nothing was recorded are left out."""
     history = result.history
-    figures = {"latency": plots.latency(history, width), "throughput": plots.throughput(history, width)}
+    figures = {}
+    if history.ops("start"):
+        figures["waterfall"] = waterfall_of(result, width)
+    figures["latency"] = plots.latency(history, width)
+    figures["throughput"] = plots.throughput(history, width)
+    if history.ops(*MAIN):
+        figures["quantiles"] = quantiles_of(result, width=width)
+    if history.seen("gauges"):
+        figures["states"] = states(history, width)
+    chats = points(history, "chat")
+    if max(online(history, chats), default=0) >= CROWD:
+        figures["users"] = users_of([result], width=width)
     if run_frame(history):
         figures["sequence"] = plots.sequence(history, width=width)
     return [_drawn(name, CAPTIONS[name], figure, prefix) for name, figure in figures.items()]
+
+
+def quantiles_of(result: Result, names: Sequence[str] = (), width: float = WIDE) -> Figure:
+    """Durations over time of a result, against its scaled limits."""
+    return quantiles(result.history, {"chat": scaled(result, RESPONSE)}, names, width)
+
+
+def waterfall_of(result: Result, width: float = WIDE) -> Figure:
+    """The way to a result's first answer, against the scaled limit and goal of a cold start."""
+    return waterfall(result.history, scaled(result, COLD_START), scaled(result, COLD_GOAL), width)
+
+
+def users_of(results: Sequence[Result], f: str = "chat", width: float = WIDE) -> Figure:
+    """Users online against durations of one result or several, each named by its users; BadValue for more than five."""
+    limit = scaled(results[0], RESPONSE) if f == "chat" else None
+    return users([(_size(result), result.history) for result in results], f, limit, width)
+
+
+def scaled(result: Result, seconds: float) -> float:
+    """A limit of the platform at the result's time scale."""
+    return seconds * float(result.data["time_scale"])
+
+
+def _size(result: Result) -> str:
+    return f"{result.data['parameters'].get('users', '?')} users, seed {result.data['seed']}"
 
 
 def draw_control(result: Result, control: Control, width: float = WIDE, prefix: str = "c") -> Drawn | None:
@@ -66,4 +119,4 @@ def _bad(history: History) -> Counter[str]:
 
 
 def _drawn(name: str, caption: str, figure: Figure, prefix: str) -> Drawn:
-    return Drawn(name, caption, plots.figure_alt(figure), svg.render(figure, f"{prefix}{name[0]}"))
+    return Drawn(name, caption, plots.figure_alt(figure), svg.render(figure, f"{prefix}{name[:2]}"))

@@ -104,12 +104,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class RunFrame:
-    """One agent run: its events in order, the bars they make, and the faults of its time in ms."""
+    """One agent run: its events in order, the bars they make, and the faults of its time in ms.
+
+    Its first event was `began` seconds after the history's start.
+    """
 
     run_id: str
     events: tuple[Event, ...]
     bars: tuple[Bar, ...]
     spans: tuple[Span, ...]
+    began: float
 
 
 @dataclass(slots=True)
@@ -157,6 +161,11 @@ def fault_name(kind: str, target: str) -> str:
     return _KINDS.get(kind, "{}: " + kind.replace("_", " ")).format(service or "all")
 
 
+def service_name(name: str) -> str:
+    """A service or dependency as a label shows it."""
+    return _SERVICES.get(name, name.replace("_", " "))
+
+
 def op_name(f: str) -> str:
     """An operation's name as a legend shows it."""
     return {"connect_refused": "connect, bad token", "history": "read history"}.get(f, f.replace("_", " "))
@@ -166,7 +175,8 @@ def run_frame(history: History, run_id: str | None = None) -> RunFrame | None:
     """One run's sequence, or None when no such run was seen; by default the longest that lived through most faults."""
     rows, struck = _rows(history), _struck(history)
     chosen = [run_id] if run_id is not None else sorted(rows)
-    found = [_run(each, rows[each], struck) for each in chosen if each in rows]
+    zero = _epoch_ms(history, history.start)
+    found = [_run(each, rows[each], struck, zero) for each in chosen if each in rows]
     return max(found, key=lambda run: (len(run.spans), len(run.events)), default=None)
 
 
@@ -248,7 +258,7 @@ def _struck(history: History) -> list[Span]:
     return [Span(s.name, zero + s.start * 1e3, zero + s.end * 1e3) for s in spans(history) if s.fired]
 
 
-def _run(run_id: str, rows: list[tuple[float, Event]], struck: list[Span]) -> RunFrame:
+def _run(run_id: str, rows: list[tuple[float, Event]], struck: list[Span], zero: float) -> RunFrame:
     first, last = min(t for t, _ in rows), max(t for t, _ in rows)
     events = tuple(replace(event, ms=t - first) for t, event in rows)
     seen = tuple(
@@ -256,7 +266,7 @@ def _run(run_id: str, rows: list[tuple[float, Event]], struck: list[Span]) -> Ru
         for s in struck
         if s.start < last and s.end > first
     )
-    return RunFrame(run_id, events, tuple(_bars(events, last - first)), seen)
+    return RunFrame(run_id, events, tuple(_bars(events, last - first)), seen, (first - zero) / 1e3)
 
 
 def _bars(events: tuple[Event, ...], last: float) -> list[Bar]:

@@ -79,6 +79,31 @@ class View:
         part = "figure-sequence" if run_id is None else ""
         return _figure(part, plots.sequence(self.result.history, run_id))
 
+    def quantiles(self, *names: str) -> Shown:
+        """Median and extremes of each step of time, by default of the main operations."""
+        from netra_sim.reports import figures
+
+        return _figure("" if names else "figure-quantiles", figures.quantiles_of(self.result, names))
+
+    def states(self) -> Shown:
+        """Degradation level, breakers, connections in use, sockets and runs over time."""
+        from netra_sim.reports import states
+
+        return _figure("figure-states", states.states(self.result.history))
+
+    def waterfall(self) -> Shown:
+        """From nothing running to the first answer, part by part, with limit and goal."""
+        from netra_sim.reports import figures
+
+        return _figure("figure-waterfall", figures.waterfall_of(self.result))
+
+    def users(self, *others: Result, f: str = "chat") -> Shown:
+        """Users online against durations; `others` are up to four results of other sizes on the same axes."""
+        from netra_sim.reports import figures
+
+        part = "figure-users" if not others and f == "chat" else ""
+        return _figure(part, figures.users_of([self.result, *others], f))
+
     def compare(self, control: str, f: str | None = None) -> Shown:
         """The run beside a control on the same axes; `f` is by default the operation that it hurt most."""
         from netra_sim.reports import figures, plots

@@ -14,6 +14,10 @@ _NAMES = {
     "figure-latency": "Figure: latency",
     "figure-throughput": "Figure: throughput",
     "figure-sequence": "Figure: one run",
+    "figure-quantiles": "Figure: time to answer over time",
+    "figure-states": "Figure: state of the platform",
+    "figure-waterfall": "Figure: the way to the first answer",
+    "figure-users": "Figure: users online and time to answer",
 }
 
 

@@ -74,6 +74,8 @@ def told(each: Spread | None, limits: set[float]) -> str:
 def _note(f: str, found: Sequence[Point], binned: Sequence[Bin]) -> str:
     kept = bins.samples(found)
     told_ = told(bins.spread(kept), {p.limit for p in found if p.limit is not None})
+    waiting = sum(p.outcome != "ok" for p in kept)
+    told_ += f", {waiting:,} without an answer" if waiting else ""
     aside = _aside(found)
     counts = [f"{sum(p.outcome == o for p in aside):,} {word}" for o, word, _ in _LEFT_OUT if _some(aside, o)]
     counts += [f"{n:,} given up by the user"] if (n := sum(p.abandoned for p in found)) else []
