@@ -16,7 +16,7 @@ from netra_sim.kernel.history import History
 from netra_sim.reports import bins, frames
 from netra_sim.reports.alt import empty, struck
 from netra_sim.reports.bins import Bin, Spread
-from netra_sim.reports.canvas import SMALL, WIDE, Layout, build, duration, style, time_axis
+from netra_sim.reports.canvas import SMALL, WIDE, Layout, build, duration, style, text_width, time_axis
 from netra_sim.reports.frames import Point
 from netra_sim.reports.scatter import EDGE, FACE, log_axis, right_margin, thin, time_span
 from netra_sim.reports.svg import SOFT
@@ -43,8 +43,9 @@ def quantiles(
         if not found:
             return empty(width, "No operations to draw over time")
         spans = tuple(frames.spans(history))
-        limited = any(p.limit for each in found.values() for p in each)
-        right = max(right_margin(everything, width), 0.74 if limited else 0.0)
+        limits_ = {p.limit for each in found.values() for p in each if p.limit is not None}
+        rooms = [text_width(f"limit {duration(limit)} ↑") + 0.1 for limit in limits_]
+        right = max([right_margin(everything, width), *rooms])
         binned = {f: bins.over_time(bins.samples(each)) for f, each in found.items()}
         notes = tuple(_note(f, each, binned[f]) for f, each in found.items())
         panels = (_HIGH,) * len(found)

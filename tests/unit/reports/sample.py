@@ -44,11 +44,26 @@ class Tape:
         return History(sorted(self.records, key=lambda r: r.t))
 
 
-def history(protected: bool = True, users: int = 40, seconds: float = 30.0, seed: int = 7, faults=FAULTS) -> History:
-    """Users chat while Postgres is killed, Redis slow and the LLM silent; without the protection chats are lost."""
+def history(
+    protected: bool = True,
+    users: int = 40,
+    seconds: float = 30.0,
+    seed: int = 7,
+    faults=FAULTS,
+    gauges: bool = False,
+    cold: bool = False,
+) -> History:
+    """Users chat while Postgres is killed, Redis slow and the LLM silent; without the protection chats are lost.
+
+    With `gauges` two workers tell of their state; when `cold` the services start before the load.
+    """
     tape = Tape()
     tape.put(0.0, "run", "start", "seen", {"wall": WALL, "schema": 1})
     load = LOAD
+    if cold:
+        _start(tape)
+    if gauges:
+        _gauges(tape, load, seconds, faults)
     tape.put(load, "run", "load_started", "seen", {"users": users, "planned_arrivals": users * 8})
     for kind, target, at, until, hits in faults:
         id_ = tape.put(load, "nemesis", kind, "planned", {"target": target, "at": at})
@@ -64,6 +79,36 @@ def history(protected: bool = True, users: int = 40, seconds: float = 30.0, seed
         tape.put(load + seconds + 3, "auditor", "events", "seen", value)
     tape.put(load + seconds + 3.1, "auditor", "residue", "seen", {"left": []})
     return tape.history()
+
+
+def _start(tape):
+    """The lab's services come up, some side by side, until the load begins."""
+    for what, at, until in (
+        ("postgres", 0.01, 0.5), ("redis", 0.01, 0.06), ("llm", 0.02, 0.4), ("database", 0.52, 0.6), ("workers", 0.6, 1.1),
+    ):  # fmt: skip
+        tape.op(at, until - at, "lab", "start", "ok", {"what": what}, {})
+
+
+def _gauges(tape, load, seconds, faults):
+    """A record on each change: the breaker of a struck service opens, is tried and closes; worker 2 falls silent once."""
+    breakers = dict.fromkeys(("postgres", "redis", "llm", "llm_fallback", "tool"), "closed")
+    rng = Rng(7, ("sample",)).stream("gauges")
+    for number in (1, 2):
+        told = [(0.1 + step / 2, {}) for step in range(int(seconds * 2))]
+        for _, target, at, until, hits in faults:
+            if hits and target in breakers:
+                told += [(at + 0.3, {target: "open"}), (until + 0.4, {target: "half_open"}), (until + 0.9, {target: "closed"})]
+        for at, changed in sorted(told, key=lambda each: each[0]):
+            breakers |= changed
+            failing = sum(state != "closed" for state in breakers.values())
+            value = {
+                "worker": f"lab_0-worker-{number}", "level": ("normal", "partial", "degraded", "degraded")[min(failing, 3)],
+                "breakers": dict(breakers), "pool": {"size": 10, "used": rng.randint(0, 6) + 2 * failing},
+                "sockets": 20, "runs": rng.randint(0, 9),
+            }  # fmt: skip
+            silent = number == 2 and 14.0 < at < 15.5
+            told_ = {"worker": value["worker"], "answers": False} if silent else value
+            tape.put(load + at + number * 0.03, "observer", "gauges", "seen", told_)
 
 
 def _user(tape, rng, actor, load, seconds, protected, events):

@@ -11,6 +11,7 @@ from tests.unit.reports import sample
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
     folder = sample.write_run(tmp_path_factory.mktemp("runs"), sample.result(), notebook=False, users=4)
+    sample.history(users=4, gauges=True, cold=True).save(folder / "history.jsonl")
     return show(Result.load(folder))
 
 
@@ -43,7 +44,7 @@ def test_a_control_that_convicts_nothing_says_so(tmp_path):
     assert "NO" in text and "no check noticed" in text
 
 
-@pytest.mark.parametrize("name", ["latency", "throughput", "sequence"])
+@pytest.mark.parametrize("name", ["latency", "throughput", "sequence", "quantiles", "states", "waterfall", "users"])
 def test_a_figure_is_an_image_with_an_alternative_text(view, name):
     html, text, part = bundle(getattr(view, name)())
     assert part == f"figure-{name}"
@@ -55,6 +56,8 @@ def test_another_figure_than_the_pages_has_no_place_there(view):
     assert bundle(view.compare("no-deadline"))[2] == "compare-no-deadline"
     assert bundle(view.compare("no-deadline", "history"))[2] is None
     assert bundle(view.sequence("user-1-r1"))[2] is None
+    assert bundle(view.quantiles("send"))[2] is None
+    assert bundle(view.users(view.result))[2] is None
 
 
 def test_runbook_and_provenance(view):

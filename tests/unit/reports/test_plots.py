@@ -6,9 +6,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from netra_sim.kernel.errors import BadValue
 from netra_sim.kernel.history import History
+from netra_sim.kernel.rng import Rng
 from netra_sim.reports import figures, plots, svg
-from netra_sim.reports.canvas import NARROW, WIDE, duration, text_width
+from netra_sim.reports.canvas import NARROW, WIDE, duration, fit, fold, text_width
+from netra_sim.reports.crowd import users
+from netra_sim.reports.quantiles import quantiles
+from netra_sim.reports.result import Result
+from netra_sim.reports.states import states
+from netra_sim.reports.waterfall import waterfall
 from tests.unit.reports import sample
 
 CROWDED = (
@@ -19,14 +26,41 @@ CROWDED = (
     ("pause", "redis", 28.0, 29.9, 1),
     ("down", "edge", 20.0, 20.0, 0),
 )
+EIGHT = (
+    ("read_only", "redis", 2.0, 3.0, 1),
+    ("out_of_memory", "redis", 3.0, 4.0, 1),
+    ("kill", "clickhouse", 4.0, 6.0, 1),
+    ("partition", "edge", 5.0, 7.0, 4),
+    ("script", "llm", 7.0, 9.0, 4),
+    ("black_hole", "edge-2", 8.0, 9.0, 4),
+    ("bandwidth", "the-proxy-before-the-second-entrance-of-the-users-in-another-country-far-away", 9.0, 9.0, 4),
+    ("limit_data", "postgres", 28.0, 30.0, 1),
+)
+FLAPPING = tuple(("reset_peer", "edge", float(at), at + 0.1, 1) for at in range(1, 30))
+
+
+def _failing():
+    """Nothing succeeds, and names are long."""
+    tape = sample.Tape()
+    tape.put(0.0, "run", "start", "seen", {"wall": 1.0})
+    tape.op(0.1, None, "lab", "start", "unknown", {"what": "a-service-with-a-name-that-nobody-would-want-to-read"}, {})
+    for n in range(20):
+        tape.op(1.0 + n, 0.01, f"user-{n}", "chat", "fail", {"deadline_s": 2.0}, {"code": "away"})
+        tape.op(1.5 + n, None, f"user-{n}", "send", "unknown", {}, {})
+        tape.op(1.7 + n, 0.1, f"user-{n}", "an_operation_of_which_the_name_is_longer_than_any_figure_is_wide" * 2, "ok", {}, {})
+    return tape.history()
 
 
 @pytest.fixture(scope="module")
 def histories():
     return {
-        "usual": sample.history(users=12),
+        "usual": sample.history(users=12, gauges=True, cold=True),
         "bare": sample.history(protected=False, users=12),
-        "crowded": sample.history(users=6, faults=CROWDED),
+        "crowded": sample.history(users=6, faults=CROWDED, gauges=True),
+        "eight": sample.history(users=6, faults=EIGHT, gauges=True, cold=True),
+        "flapping": sample.history(users=6, faults=FLAPPING),
+        "calm": sample.history(users=6, faults=(), gauges=True, cold=True),
+        "failing": _failing(),
         "empty": History(()),
     }
 
@@ -36,8 +70,13 @@ DRAW = {
     "throughput": plots.throughput,
     "sequence": lambda h, w: plots.sequence(h, width=w),
     "compare": lambda h, w: plots.compare(h, h, "chat", "Without deadline", w),
+    "quantiles": lambda h, w: quantiles(h, {"chat": 1.5}, width=w),
+    "states": states,
+    "waterfall": lambda h, w: waterfall(h, 3.0, 0.5, w),
+    "users": lambda h, w: users([("12 users, seed 7", h), ("the same again", h)], limit=1.5, width=w),
 }
-CASES = list(itertools.product(DRAW, ("usual", "bare", "crowded", "empty"), (WIDE, NARROW)))
+WHICH = ("usual", "bare", "crowded", "eight", "flapping", "calm", "failing", "empty")
+CASES = list(itertools.product(DRAW, WHICH, (WIDE, NARROW)))
 
 
 def texts(drawing):
@@ -141,3 +180,95 @@ def test_durations_read_like_speech(seconds, text):
 
 def test_a_large_run_stays_a_small_file():
     assert len(svg.render(plots.latency(sample.history(users=150)))) < 120_000
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_faults_of_one_name_share_a_row_and_are_counted(histories, width):
+    told = [text for text, _ in texts(svg.render(plots.latency(histories["flapping"], width)))]
+    assert [text for text in told if "users' edge" in text] == ["users' edge connections reset (29 times)"]
+    assert "connections reset 29 times from 2.2 to" in plots.figure_alt(plots.latency(histories["flapping"]))
+
+
+def test_each_of_eight_faults_is_named_where_it_fits(histories):
+    told = " / ".join(text for text, _ in texts(svg.render(plots.latency(histories["eight"], NARROW))))
+    for name in ("Redis read-only", "Redis out of memory", "ClickHouse killed", "users' edge partitioned", "LLM misbehaves"):
+        assert name in told
+    assert "the-proxy-before" in told and "far-away throttled" not in told and "…" in told
+
+
+def test_a_text_is_cut_to_its_room_and_folded_at_words():
+    assert fit("short", 2.0) == "short"
+    cut = fit("a name that is much too long for that", 1.0, " (2 times)")
+    assert cut.endswith("… (2 times)") and text_width(cut) <= 1.0
+    lines = fold("one two three four five six seven eight nine ten\nand a line of its own", 1.0)
+    assert " ".join(lines) == "one two three four five six seven eight nine ten and a line of its own"
+    assert len(lines) > 3 and all(text_width(line) <= 1.0 for line in lines)
+
+
+def test_quantiles_name_no_percentile_of_few_samples(histories):
+    alt = plots.figure_alt(quantiles(histories["bare"], {"chat": 1.5}))
+    assert re.search(r"Chat: \d+ samples, median .+, slowest .+; \d+ over 3 s", alt)
+    assert "p95" not in alt and "p99" not in alt
+
+
+def test_quantiles_tell_what_is_no_sample(histories):
+    alt = plots.figure_alt(quantiles(histories["failing"]))
+    assert "Chat: no sample. Apart: 20 failed." in alt
+    assert "Send: 20 samples" in alt and "20 without an answer" in alt
+
+
+def test_states_tell_breakers_level_and_pool(histories):
+    alt = plots.figure_alt(states(histories["usual"]))
+    assert "Breakers closed throughout: 2nd LLM, tool." in alt
+    assert re.search(r"Postgres of worker 1: open for 4\.\d s, half open for 0\.5 s", alt)
+    assert re.search(r"level of worker 2: .*silent for \d\.\d s", alt)
+    assert "pools at most 20 large" in alt and "Postgres killed from 9.2" in alt
+    assert "Breakers closed throughout: Postgres, Redis, LLM, 2nd LLM, tool." in plots.figure_alt(states(histories["calm"]))
+    assert "No states of the platform" in plots.figure_alt(states(histories["bare"]))
+
+
+def test_the_waterfall_tells_total_limit_and_goal(histories):
+    alt = plots.figure_alt(waterfall(histories["usual"], 3.0, 0.5))
+    assert re.search(r"first answer came after [\d.]+ s, goal 500 ms, limit 3 s", alt)
+    assert all(part in alt for part in ("Postgres 0.01", "login", "connect", "chat", "triage"))
+    told = " / ".join(text for text, _ in texts(svg.render(waterfall(histories["usual"], 300.0, 0.5))))
+    assert "Beyond the right edge: limit 5 min." in told
+
+
+def test_a_start_that_never_ended_has_no_answer(histories):
+    alt = plots.figure_alt(waterfall(histories["failing"], 3.0, 0.5))
+    assert "no question was answered" in alt
+
+
+def test_users_tells_each_run_and_takes_five(histories):
+    alt = plots.figure_alt(DRAW["users"](histories["usual"], WIDE))
+    assert re.search(r"12 users, seed 7: \d+ samples, median", alt) and "the same again: " in alt
+    with pytest.raises(BadValue, match="at most 5"):
+        users([("one", histories["usual"])] * 6)
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ("usual", ["waterfall", "latency", "throughput", "quantiles", "states", "users", "sequence"]),
+        ("bare", ["latency", "throughput", "quantiles", "users", "sequence"]),
+        ("empty", ["latency", "throughput"]),
+    ],
+)
+def test_what_was_not_recorded_has_no_figure(histories, tmp_path, which, expected):
+    histories[which].save(tmp_path / "history.jsonl")
+    drawn = figures.draw(Result(sample.result(), tmp_path))
+    assert [each.name for each in drawn] == expected
+    ids = [set(re.findall(r'\bid="([^"]+)"', each.svg)) for each in drawn]
+    assert sum(map(len, ids)) == len(set().union(*ids)), "two figures of a page share an id"
+    assert all(each.caption and each.alt for each in drawn)
+
+
+@pytest.mark.parametrize("name", ["latency", "quantiles", "users"])
+def test_a_thousand_users_stay_a_small_file(name):
+    tape, rng = sample.Tape(), Rng(7, ("dense",)).stream("load")
+    tape.put(0.0, "run", "start", "seen", {"wall": 1.0})
+    for n in range(12_000):
+        f, outcome = rng.choice(["chat", "send", "connect", "history"]), rng.choice(["ok", "ok", "fail", "unknown"])
+        tape.op(rng.uniform(0, 60), rng.lognormvariate(0, 1.5), f"user-{n % 1000}", f, outcome, {"deadline_s": 9.0}, {})
+    assert len(svg.render(DRAW[name](tape.history(), WIDE))) < 300_000
