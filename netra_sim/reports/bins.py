@@ -1,4 +1,4 @@
-"""Durations in bins: over time, and over how many users were online. Quantiles only where there are samples for them."""
+"""Durations in bins: over time, and over how many users were online; quantiles only of enough samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ LINEAR = 120  # users up to which their axis is linear
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Durations in seconds of `count` samples; `p95` and `p99` only of 1,000 and more, `over` their limits."""
+    """Durations in seconds of `count` samples; `p95` and `p99` only of 1,000 and more, `over` their limits.
+
+    `waiting` of them never ended and count with the time until the end, so what they reach is a lower bound.
+    """
 
     count: int
     low: float
@@ -27,6 +30,7 @@ class Spread:
     p95: float | None
     p99: float | None
     over: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,18 @@ def spread(found: Sequence[Point]) -> Spread | None:
         return None
     times = sorted(p.seconds for p in found)
     p95, p99 = (quantile(times, q) if len(times) >= ENOUGH else None for q in (0.95, 0.99))
-    return Spread(len(times), times[0], statistics.median(times), times[-1], p95, p99, sum(map(over, found)))
+    late, waiting = sum(map(over, found)), sum(not p.ended for p in found)
+    return Spread(len(times), times[0], statistics.median(times), times[-1], p95, p99, late, waiting)
 
 
-def over_time(found: Sequence[Point], bins: int = 30) -> list[Bin]:
-    """Samples in steps of a round width by when they began; fewer steps where that makes each large enough for a p99."""
+def over_time(found: Sequence[Point], everything: Sequence[Point], bins: int = 30) -> list[Bin]:
+    """Samples in steps of a round width by when they began; fewer where that gives each enough for a p99.
+
+    `everything` is the run's: operations of any name are in steps of the same time.
+    """
     if len(found) >= 8 * ENOUGH:
         bins = min(bins, len(found) // (ENOUGH + ENOUGH // 5))
-    edges = frames.steps([p.at for p in found], bins)
+    edges = frames.steps([p.at for p in everything], bins)
     return _binned(edges, [(p.at, p) for p in found])
 
 

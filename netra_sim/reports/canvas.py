@@ -88,7 +88,9 @@ def text_width(text: str, size: float = SMALL) -> float:
     """Inches a text takes on one line."""
     if not text.strip():
         return 0.0
-    wide, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), False)
+    wide, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(family="DejaVu Sans", size=size), False
+    )
     return float(wide) / 72
 
 
@@ -208,7 +210,14 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layou
     least = 0.002 * (layout.xlim[1] - layout.xlim[0])  # a fault of no length is still seen
     for span in layout.spans:
         if span.fired:
-            ax.axvspan(span.start, max(span.end, span.start + least), facecolor=FAULT, alpha=layout.shade, linewidth=0, zorder=0)
+            ax.axvspan(
+                span.start,
+                max(span.end, span.start + least),
+                facecolor=FAULT,
+                alpha=layout.shade,
+                linewidth=0,
+                zorder=0,
+            )
         else:
             ax.axvline(span.start, color=FAULT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     return ax
@@ -246,6 +255,14 @@ def _strip(figure: Figure, layout: Layout, placed: list[_Placed], box: tuple[flo
         for span in each.spans:
             start, end = max(span.start, layout.xlim[0]), min(span.end, layout.xlim[1])
             if span.fired:
-                ax.barh(each.row + 0.5, max(end - start, 0.02 * scale), left=start, height=0.84, color=FAULT, alpha=0.42, linewidth=0)
+                ax.barh(
+                    each.row + 0.5,
+                    max(end - start, 0.02 * scale),
+                    left=start,
+                    height=0.84,
+                    color=FAULT,
+                    alpha=0.42,
+                    linewidth=0,
+                )
         at = layout.xlim[0] + (each.left + 0.05) * scale
         ax.text(at, each.row + 0.52, each.text, va="center_baseline", fontsize=SMALL)

@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from netra_sim.kernel.errors import BadValue
 from netra_sim.kernel.history import History
@@ -83,6 +83,7 @@ def users(
         layout = Layout(width, heading, (_HIGH,), xlim, (), (_keys(drawn, binned),), ("\n".join(told_),), right)
         figure, (ax,) = build(layout)
         ends = log_axis(ax, [p.seconds for run in drawn for p in run.found] + list(lined))
+        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         if log:
             _log_users(ax, xlim, (1, 2, 5) if width > NARROW else (1,))
         for run in drawn:
@@ -92,7 +93,9 @@ def users(
         draw_limits(ax, lined, ends, named=width > NARROW)
         ax.set_xlabel("users online when it was asked", loc="right", labelpad=3, fontsize="small")
     medians = "; ".join(f"{run.name}: {_alt(each)}" for run, each in zip(drawn, binned, strict=True))
-    figure.set_label(f"Scatter plot, durations logarithmic, over users online. {' '.join(told_)} Medians by users online: {medians}.")
+    figure.set_label(
+        f"Scatter plot, durations logarithmic, over users online. {' '.join(told_)} Medians by users online: {medians}."
+    )
     return figure
 
 

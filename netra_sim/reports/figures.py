@@ -27,10 +27,10 @@ CAPTIONS = {
     "dashed lines are the limits. Points that would lie on one another are drawn once.",
     "throughput": "The load that was applied (line) and what became of it (areas). "
     "Where the line runs above the areas, answers came later.",
-    "quantiles": "The middle and the extremes of each operation, step by step. Percentiles are told only of 1,000 samples "
-    "and more; below that the slowest, and how many took longer than the limit (of a chat: the platform's 15 s, scaled).",
-    "states": "What each worker told of itself, looked at ten times a second past the proxies: how far the platform had "
-    "degraded, which dependencies it no longer called, and how much it had open.",
+    "quantiles": "The middle and the extremes of each operation, step by step. Percentiles are told only of 1,000 "
+    "samples and more; below that the slowest, and how many took longer than the limit (of a chat: 15 s, scaled).",
+    "states": "What each worker told of itself, looked at past the proxies: how far the platform had degraded, which "
+    "dependencies it no longer called, and how much it had open.",
     "users": "Each question by how many users were online when it was asked; the line joins the medians. "
     "The limit is the platform's for a whole answer, 15 s, scaled.",
     "waterfall": "What was waited for between nothing running and the first answer: services, the first user's steps, "

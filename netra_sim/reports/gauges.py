@@ -107,7 +107,9 @@ def _end(history: History, records: Sequence[Record]) -> float:
 def _lane(history: History, name: str, records: Sequence[Record], end: float) -> Lane:
     """One worker's states, equal neighbours joined; a name that it did not tell of yet has no band."""
     told = [(history.seconds(r.t), _state(r.value, name)) for r in records]
-    changes = [next(same) for _, same in itertools.groupby((each for each in told if each[1]), key=lambda each: each[1])]
+    changes = [
+        next(same) for _, same in itertools.groupby((each for each in told if each[1]), key=lambda each: each[1])
+    ]
     ends = [*(t for t, _ in changes[1:]), end]
     bands = tuple(Band(t, until, state) for (t, state), until in zip(changes, ends, strict=bool(changes)))
     return Lane(name, worker_name(str(records[0].value["worker"])), bands)
@@ -119,9 +121,7 @@ def _state(told: Mapping[str, Any], name: str) -> str:
     return str(told["level"] if name == "level" else told["breakers"].get(name, ""))
 
 
-def _sum(
-    history: History, records: Sequence[Record], end: float, read: Callable[[Mapping[str, Any]], int]
-) -> Steps:
+def _sum(history: History, records: Sequence[Record], end: float, read: Callable[[Mapping[str, Any]], int]) -> Steps:
     """The sum over the workers that answer, after each record."""
     now: dict[str, int] = {}
     edges, values = [], []

@@ -46,7 +46,7 @@ def quantiles(
         limits_ = {p.limit for each in found.values() for p in each if p.limit is not None}
         rooms = [text_width(f"limit {duration(limit)} ↑") + 0.1 for limit in limits_]
         right = max([right_margin(everything, width), *rooms])
-        binned = {f: bins.over_time(bins.samples(each)) for f, each in found.items()}
+        binned = {f: bins.over_time(bins.samples(each), everything) for f, each in found.items()}
         notes = tuple(_note(f, each, binned[f]) for f, each in found.items())
         panels = (_HIGH,) * len(found)
         heading = "Time to answer over time: median and extremes"
@@ -63,10 +63,12 @@ def told(each: Spread | None, limits: set[float]) -> str:
     """A spread in words; percentiles only of 1,000 samples and more, else the slowest; and how many were over."""
     if each is None:
         return "no sample"
-    text = f"{each.count:,} sample{'' if each.count == 1 else 's'}, median {duration(each.median)}"
-    if each.p95 is not None and each.p99 is not None:
-        text += f", p95 {duration(each.p95)}, p99 {duration(each.p99)}"
-    text += f", slowest {duration(each.high)}"
+    named = [("median", each.median, 0.5), ("p95", each.p95, 0.05), ("p99", each.p99, 0.01)]
+    text = f"{each.count:,} sample{'' if each.count == 1 else 's'}"
+    for name, value, share in [*named, ("slowest", each.high, 0.0)]:
+        if value is not None:
+            bound = "at least " if each.waiting > share * each.count else ""
+            text += f", {name} {bound}{duration(value)}"
     if limits:
         text += f"; {each.over:,} over " + (f"{duration(min(limits))}" if len(limits) == 1 else "their limits")
     return text
@@ -145,7 +147,13 @@ def _marks(ax: Axes, aside: Sequence[Point], layout: Layout) -> None:
 def _mark(outcome: str) -> dict[str, Any]:
     face = FACE["fail"] if outcome == "fail" else "none"
     edge = EDGE["fail"] if outcome == "fail" else EDGE["unknown"]
-    return {"linestyle": "none", "markersize": 4, "markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": 0.6}
+    return {
+        "linestyle": "none",
+        "markersize": 4,
+        "markerfacecolor": face,
+        "markeredgecolor": edge,
+        "markeredgewidth": 0.6,
+    }
 
 
 def _keys(binned: Mapping[str, Sequence[Bin]], found: Mapping[str, Sequence[Point]]) -> tuple[Artist, ...]:

@@ -22,13 +22,12 @@ _LOOK: dict[Stage, tuple[str, str, str]] = {
     "user": ("#f0c36d", "////", "a step of the first user"),
     "agent": ("#a9d6f3", "", "an agent of his run"),
 }
+_FAILED = "xxxx"
 _PATCH = {"facecolor": PAPER, "linewidth": 0, "pad": 0.6}  # a line behind a text is not read as part of it
 _ROW, _GAP, _NEAR, _LABEL = 0.19, 0.09, 2.5, 1.1
 
 
-def waterfall(
-    history: History, limit: float | None = None, goal: float | None = None, width: float = WIDE
-) -> Figure:
+def waterfall(history: History, limit: float | None = None, goal: float | None = None, width: float = WIDE) -> Figure:
     """Services, the first user's steps and his run's agents on one time axis; `limit` and `goal` (seconds) drawn."""
     way = coldstart.way(history)
     with style():
@@ -44,7 +43,7 @@ def waterfall(
         end = max([last * (1 + room / (width - left - 0.18 - room)), *(at * 1.02 for _, at in near)])
         placed = _place(near, end, width - left - 0.18)
         high = _tops(way.parts)[-1] + _ROW + 0.06 + _ROW * (1 + max((row for *_, row in placed), default=-1))
-        keys = [key for stage, key in _keys().items() if any(part.stage == stage for part in way.parts)]
+        keys = _keys(way.parts)
         spans = tuple(s for s in frames.spans(history) if s.start < end)
         notes = (_note(way, far),)
         layout = Layout(width, _heading(way), (high,), (0.0, end), spans, (keys,), notes, left=left, shade=0.1)
@@ -84,7 +83,8 @@ def _draw(ax: Axes, parts: Sequence[Part], high: float) -> None:
         bad = part.outcome == "fail"
         ax.barh(
             top + _ROW / 2, max(part.end - part.start, least), left=part.start, height=_ROW * 0.66,
-            facecolor=FACE["fail"] if bad else face, edgecolor=EDGE["fail"] if bad else INK, hatch="xxx" if bad else hatch,
+            facecolor=FACE["fail"] if bad else face, edgecolor=EDGE["fail"] if bad else INK,
+            hatch=_FAILED if bad else hatch,
             linewidth=0.4, linestyle="-" if part.closed else (0, (2, 2)), alpha=None if part.closed else 0.6, zorder=2,
         )  # fmt: skip
         text = duration(part.end - part.start) if part.closed else "no end seen"
@@ -128,11 +128,12 @@ def _draw_marks(ax: Axes, placed: Sequence[tuple[str, float, float, int]], high:
         )
 
 
-def _keys() -> dict[Stage, Artist]:
-    return {
-        stage: Patch(facecolor=face, edgecolor=INK, hatch=hatch, linewidth=0.4, label=label)
-        for stage, (face, hatch, label) in _LOOK.items()
-    }
+def _keys(parts: Sequence[Part]) -> list[Artist]:
+    used = {part.stage for part in parts}
+    looks = [(face, INK, hatch, label) for stage, (face, hatch, label) in _LOOK.items() if stage in used]
+    if any(part.outcome == "fail" for part in parts):
+        looks.append((FACE["fail"], EDGE["fail"], _FAILED, "failed"))
+    return [Patch(facecolor=f, edgecolor=e, hatch=h, linewidth=0.4, label=label) for f, e, h, label in looks]
 
 
 def _alt(way: Way, marks: Sequence[tuple[str, float]]) -> str:

@@ -84,31 +84,43 @@ def history(
 def _start(tape):
     """The lab's services come up, some side by side, until the load begins."""
     for what, at, until in (
-        ("postgres", 0.01, 0.5), ("redis", 0.01, 0.06), ("llm", 0.02, 0.4), ("database", 0.52, 0.6), ("workers", 0.6, 1.1),
+        ("postgres", 0.01, 0.5), ("redis", 0.01, 0.06), ("llm", 0.02, 0.4), ("database", 0.52, 0.6),
+        ("workers", 0.6, 1.1),
     ):  # fmt: skip
         tape.op(at, until - at, "lab", "start", "ok", {"what": what}, {})
 
 
 def _gauges(tape, load, seconds, faults):
-    """A record on each change: the breaker of a struck service opens, is tried and closes; worker 2 falls silent once."""
-    breakers = dict.fromkeys(("postgres", "redis", "llm", "llm_fallback", "tool"), "closed")
+    """The breaker of a struck service opens, is tried and closes, in both workers; the second falls silent once."""
     rng = Rng(7, ("sample",)).stream("gauges")
     for number in (1, 2):
-        told = [(0.1 + step / 2, {}) for step in range(int(seconds * 2))]
-        for _, target, at, until, hits in faults:
-            if hits and target in breakers:
-                told += [(at + 0.3, {target: "open"}), (until + 0.4, {target: "half_open"}), (until + 0.9, {target: "closed"})]
-        for at, changed in sorted(told, key=lambda each: each[0]):
+        breakers = dict.fromkeys(("postgres", "redis", "llm", "llm_fallback", "tool"), "closed")
+        for at, changed in _changes(breakers, seconds, faults):
             breakers |= changed
-            failing = sum(state != "closed" for state in breakers.values())
-            value = {
-                "worker": f"lab_0-worker-{number}", "level": ("normal", "partial", "degraded", "degraded")[min(failing, 3)],
-                "breakers": dict(breakers), "pool": {"size": 10, "used": rng.randint(0, 6) + 2 * failing},
-                "sockets": 20, "runs": rng.randint(0, 9),
-            }  # fmt: skip
-            silent = number == 2 and 14.0 < at < 15.5
-            told_ = {"worker": value["worker"], "answers": False} if silent else value
-            tape.put(load + at + number * 0.03, "observer", "gauges", "seen", told_)
+            value = {"worker": f"lab_0-worker-{number}", "answers": False}
+            if number == 1 or not 14.0 < at < 15.5:
+                value = _state(value["worker"], breakers, rng)
+            tape.put(load + at + number * 0.03, "observer", "gauges", "seen", value)
+
+
+def _changes(breakers, seconds, faults):
+    """What the breakers change to, at which second of the load; between, the other gauges move."""
+    told = [(0.1 + step / 2, {}) for step in range(int(seconds * 2))]
+    for _, target, at, until, hits in faults:
+        if hits and target in breakers:
+            told += [(at + 0.3, {target: "open"}), (until + 0.4, {target: "half_open"})]
+            told += [(until + 0.9, {target: "closed"})]
+    return sorted(told, key=lambda each: each[0])
+
+
+def _state(worker, breakers, rng):
+    """What GET /health/state tells."""
+    failing = sum(state != "closed" for state in breakers.values())
+    return {
+        "worker": worker, "level": ("normal", "partial", "degraded", "minimal")[min(failing, 3)],
+        "breakers": dict(breakers), "pool": {"size": 10, "used": rng.randint(0, 6) + 2 * failing},
+        "sockets": 20, "runs": rng.randint(0, 9),
+    }  # fmt: skip
 
 
 def _user(tape, rng, actor, load, seconds, protected, events):

@@ -1,5 +1,7 @@
 """Durations in bins: which operations are samples, and what is told of how many."""
 
+from itertools import pairwise
+
 import pytest
 
 from netra_sim.reports import bins
@@ -39,13 +41,14 @@ def test_a_limit_is_lent_to_operations_without_a_deadline():
 
 def test_every_sample_is_in_one_step_of_time():
     found = [point(0.1 * n, at=n / 7) for n in range(1, 100)]
-    binned = bins.over_time(found)
+    binned = bins.over_time(found, found)
     assert sum(each.spread.count for each in binned if each.spread) == len(found) and len(binned) <= 31
-    assert all(a.end == b.start for a, b in zip(binned, binned[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(binned))
 
 
 def test_steps_grow_where_that_gives_each_a_percentile():
-    binned = bins.over_time([point(0.1, at=n / 1000) for n in range(12_000)])
+    found = [point(0.1, at=n / 1000) for n in range(12_000)]
+    binned = bins.over_time(found, found)
     assert len(binned) <= 11 and all(each.spread and each.spread.p99 is not None for each in binned[1:-1])
 
 
@@ -59,7 +62,11 @@ def test_a_user_is_online_from_his_first_to_his_last_record():
     tape.op(3.0, 0.5, "user-3", "chat", "ok", {}, {})
     history = tape.history()
     found = bins.judged(history, "chat")
-    assert [(p.at, n) for p, n in zip(found, bins.online(history, found), strict=True)] == [(1.0, 1), (1.5, 2), (3.0, 2)]
+    assert [(p.at, n) for p, n in zip(found, bins.online(history, found), strict=True)] == [
+        (1.0, 1),
+        (1.5, 2),
+        (3.0, 2),
+    ]
 
 
 @pytest.mark.parametrize("most", [1, 7, 100, 130, 1000])

@@ -47,7 +47,15 @@ def _failing():
     for n in range(20):
         tape.op(1.0 + n, 0.01, f"user-{n}", "chat", "fail", {"deadline_s": 2.0}, {"code": "away"})
         tape.op(1.5 + n, None, f"user-{n}", "send", "unknown", {}, {})
-        tape.op(1.7 + n, 0.1, f"user-{n}", "an_operation_of_which_the_name_is_longer_than_any_figure_is_wide" * 2, "ok", {}, {})
+        tape.op(
+            1.7 + n,
+            0.1,
+            f"user-{n}",
+            "an_operation_of_which_the_name_is_longer_than_any_figure_is_wide" * 2,
+            "ok",
+            {},
+            {},
+        )
     return tape.history()
 
 
@@ -191,7 +199,13 @@ def test_faults_of_one_name_share_a_row_and_are_counted(histories, width):
 
 def test_each_of_eight_faults_is_named_where_it_fits(histories):
     told = " / ".join(text for text, _ in texts(svg.render(plots.latency(histories["eight"], NARROW))))
-    for name in ("Redis read-only", "Redis out of memory", "ClickHouse killed", "users' edge partitioned", "LLM misbehaves"):
+    for name in (
+        "Redis read-only",
+        "Redis out of memory",
+        "ClickHouse killed",
+        "users' edge partitioned",
+        "LLM misbehaves",
+    ):
         assert name in told
     assert "the-proxy-before" in told and "far-away throttled" not in told and "…" in told
 
@@ -214,7 +228,7 @@ def test_quantiles_name_no_percentile_of_few_samples(histories):
 def test_quantiles_tell_what_is_no_sample(histories):
     alt = plots.figure_alt(quantiles(histories["failing"]))
     assert "Chat: no sample. Apart: 20 failed." in alt
-    assert "Send: 20 samples" in alt and "20 without an answer" in alt
+    assert "Send: 20 samples, median at least 9.8 s" in alt and "20 without an answer" in alt
 
 
 def test_states_tell_breakers_level_and_pool(histories):
@@ -223,7 +237,9 @@ def test_states_tell_breakers_level_and_pool(histories):
     assert re.search(r"Postgres of worker 1: open for 4\.\d s, half open for 0\.5 s", alt)
     assert re.search(r"level of worker 2: .*silent for \d\.\d s", alt)
     assert "pools at most 20 large" in alt and "Postgres killed from 9.2" in alt
-    assert "Breakers closed throughout: Postgres, Redis, LLM, 2nd LLM, tool." in plots.figure_alt(states(histories["calm"]))
+    assert "Breakers closed throughout: Postgres, Redis, LLM, 2nd LLM, tool." in plots.figure_alt(
+        states(histories["calm"])
+    )
     assert "No states of the platform" in plots.figure_alt(states(histories["bare"]))
 
 
