@@ -21,7 +21,7 @@ from netra_sim.reports.waterfall import waterfall
 
 # The platform's limits in seconds before scaling: a response's p99, the way from nothing to the first answer, its goal.
 RESPONSE, COLD_START, COLD_GOAL = 15.0, 30.0, 5.0
-CROWD = 10  # users online from which durations over users are worth a figure
+CROWD, ASKED = 10, 20  # users online and questions from which durations over users are worth a figure
 CAPTIONS = {
     "latency": "How long each operation took. Colour and fill say how it ended, shape which operation it was; "
     "dashed lines are the limits. Points that would lie on one another are drawn once.",
@@ -62,7 +62,7 @@ def draw(result: Result, width: float = WIDE, prefix: str = "f") -> list[Drawn]:
     if history.seen("gauges"):
         figures["states"] = states(history, width)
     chats = points(history, "chat")
-    if max(online(history, chats), default=0) >= CROWD:
+    if len(chats) >= ASKED and max(online(history, chats)) >= CROWD:
         figures["users"] = users_of([result], width=width)
     if run_frame(history):
         figures["sequence"] = plots.sequence(history, width=width)

@@ -174,10 +174,9 @@ def op_name(f: str) -> str:
 def run_frame(history: History, run_id: str | None = None) -> RunFrame | None:
     """One run's sequence, or None when no such run was seen; by default the longest that lived through most faults."""
     rows, struck = _rows(history), _struck(history)
-    chosen = [run_id] if run_id is not None else sorted(rows)
-    zero = _epoch_ms(history, history.start)
-    found = [_run(each, rows[each], struck, zero) for each in chosen if each in rows]
-    return max(found, key=lambda run: (len(run.spans), len(run.events)), default=None)
+    known = [each for each in ([run_id] if run_id is not None else sorted(rows)) if each in rows]
+    chosen = max(known, key=lambda each: (len(_lived_through(rows[each], struck)), len(rows[each])), default=None)
+    return None if chosen is None else _run(chosen, rows[chosen], struck, _epoch_ms(history, history.start))
 
 
 def lanes(bars: Iterable[Bar]) -> list[str]:
@@ -262,11 +261,14 @@ def _run(run_id: str, rows: list[tuple[float, Event]], struck: list[Span], zero:
     first, last = min(t for t, _ in rows), max(t for t, _ in rows)
     events = tuple(replace(event, ms=t - first) for t, event in rows)
     seen = tuple(
-        Span(s.name, max(s.start, first) - first, min(s.end, last) - first)
-        for s in struck
-        if s.start < last and s.end > first
+        Span(s.name, max(s.start, first) - first, min(s.end, last) - first) for s in _lived_through(rows, struck)
     )
     return RunFrame(run_id, events, tuple(_bars(events, last - first)), seen, (first - zero) / 1e3)
+
+
+def _lived_through(rows: list[tuple[float, Event]], struck: list[Span]) -> list[Span]:
+    first, last = min(t for t, _ in rows), max(t for t, _ in rows)
+    return [s for s in struck if s.start < last and s.end > first]
 
 
 def _bars(events: tuple[Event, ...], last: float) -> list[Bar]:
