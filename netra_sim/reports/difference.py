@@ -95,9 +95,9 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     """What else differs: the seed, a default that has changed, the commit, and how long all of it took."""
     old = {**before["parameters"], "seed": before["seed"], "time scale": before["time_scale"]}
     new = {**now["parameters"], "seed": now["seed"], "time scale": now["time_scale"]}
-    for name in new:
-        if name in old and old[name] != new[name]:
-            yield f"{name} was {old[name]} and is now {new[name]}."
+    for name, value in new.items():
+        if name in old and old[name] != value:
+            yield f"{name} was {old[name]} and is now {value}."
     if before.get("commit") != now.get("commit"):
         yield f"The code differs: commit {before.get('commit') or 'unknown'}, now {now.get('commit') or 'unknown'}."
     yield f"With its controls it took {now['seconds']:.1f} s, before {before['seconds']:.1f} s."

@@ -55,7 +55,9 @@ class Live:
         if not self.ticks:
             return f"<p>{words}</p>"
         code = base64.b64encode(self.png()).decode()
-        return f'<img alt="{escape(said(self.ticks[-1]))}" width="720" src="data:image/png;base64,{code}"><p>{words}</p>'
+        return (
+            f'<img alt="{escape(said(self.ticks[-1]))}" width="720" src="data:image/png;base64,{code}"><p>{words}</p>'
+        )
 
     def png(self) -> bytes:
         """Rates by outcome above durations, faults shaded; always 720 x 300 pixels."""
@@ -99,7 +101,9 @@ def draw(ticks: Sequence[Mapping[str, Any]]) -> Figure:
     for number, (began, ended, name) in shades(ticks).items():
         for ax in (above, below):
             ax.axvspan(began, ended, color="#e69f00", alpha=0.22, linewidth=0)
-        above.annotate(name, (began, 0.98 - 0.16 * (number % 3)), xycoords=("data", "axes fraction"), va="top", fontsize=7)
+        above.annotate(
+            name, (began, 0.98 - 0.16 * (number % 3)), xycoords=("data", "axes fraction"), va="top", fontsize=7
+        )
     last = ticks[-1]["elapsed"]
     below.set_xlim(ticks[0]["elapsed"] - ticks[0]["interval"], max(last, ticks[0]["elapsed"] + 10))
     below.set_xlabel("seconds", fontsize=8)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 from html.parser import HTMLParser
 
-_ATTRIBUTE = re.compile(r"""(\s(?:id|for|headers|aria-labelledby|aria-describedby|href|xlink:href)=)(["'])(.*?)\2""", re.S)
+_ATTRIBUTE = re.compile(
+    r"""(\s(?:id|for|headers|aria-labelledby|aria-describedby|href|xlink:href)=)(["'])(.*?)\2""", re.S
+)
 _URL = re.compile(r"url\(#([^)]+)\)")
 
 

@@ -29,7 +29,14 @@ def _run(run: Run) -> dict[str, Any]:
     if run.result is None:
         nothing: dict[str, Any] = {"checks": [], "faults": [], "controls": [], "servers": {}, "parameters": {}}
         missing = {"seconds": None, "time_scale": None}
-        return {"scenario": run.scenario, "variant": run.variant, "seed": run.seed, "verdict": "aborted", **nothing, **missing}
+        return {
+            "scenario": run.scenario,
+            "variant": run.variant,
+            "seed": run.seed,
+            "verdict": "aborted",
+            **nothing,
+            **missing,
+        }
     data = run.result.data
     kept = ("scenario", "parameters", "seed", "verdict", "seconds", "time_scale", "servers")
     return {

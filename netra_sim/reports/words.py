@@ -33,8 +33,7 @@ def load(history: History) -> str:
     late = f"the latest came {told['late_s'] * 1e3:,.0f} ms after the planned moment"
     ops = len(history.ops())
     return (
-        f"{told['started']:,} of {told['planned']:,} planned users came, {cut}; {late}. "
-        f"They made {ops:,} operations."
+        f"{told['started']:,} of {told['planned']:,} planned users came, {cut}; {late}. They made {ops:,} operations."
     )
 
 

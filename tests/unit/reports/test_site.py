@@ -188,7 +188,9 @@ def test_every_line_of_the_catalogue_stands_open_to_the_browsers_search(built):
     text = pages(built)["index.html"]
     part = text[text.index('id="h-coverage"') :]
     assert "<details" not in part
-    assert part.count('<li class="open">') + part.count('<li class="proven">') + part.count('<li class="failed">') == 267
+    assert (
+        part.count('<li class="open">') + part.count('<li class="proven">') + part.count('<li class="failed">') == 267
+    )
 
 
 def test_a_runs_page_says_what_changed(built):
