@@ -25,7 +25,7 @@ from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
 from netra_sim.users.load import Life, arrivals, drive
 from netra_sim.users.observer import observe
-from netra_sim.users.persona import Persona, persona
+from netra_sim.users.persona import Account, Persona, persona
 from netra_sim.users.session import Session
 
 # Seconds before scaling. A user's patience is several times the deadline: what is held too long must be seen.
@@ -64,7 +64,7 @@ class Trial:
                 known = [who.account for who in people if not who.signs_up]
                 logs = await tenants.seed(at.database_url, at.logs_url, rng, known, self.parameters.rows)
                 self.tell("load")
-                await self._strike(at, control, model, history, people)
+                await self._strike(at, control, model, history, people, logs)
                 self.tell("settling")
                 await settled(at.database_url, self.parameters.scaled(SETTLE))
                 self.tell("auditing")
@@ -100,15 +100,16 @@ class Trial:
         )  # fmt: skip
 
     async def _strike(
-        self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
-    ) -> None:
-        """Load and faults side by side; the faults end with the load at the latest."""
+        self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona],
+        logs: list[workload.Log],
+    ) -> None:  # fmt: skip
+        """Load and faults side by side; the faults end with the load at the latest. Newcomers' logs join `logs`."""
         p = self.parameters
         steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
         nemesis = Nemesis(Plan(steps, p.seed), control, self._killables, history, f"{self.name}/", model)
         self._tell_entrances(history, people)
         online = set[int]()
-        life = self._lives(at, history, people, online)
+        life = self._lives(at, history, people, online, logs)
         async with asyncio.TaskGroup() as group:
             beside = [nemesis.run(), observe(at.workers, history)]
             if self.watch:
@@ -118,18 +119,26 @@ class Trial:
             for task in tasks:
                 task.cancel()  # what was not healed yet is healed now
 
-    def _lives(self, at: Platform, history: HistoryWriter, people: list[Persona], online: set[int]) -> Life:
+    def _lives(
+        self, at: Platform, history: HistoryWriter, people: list[Persona], online: set[int], logs: list[workload.Log]
+    ) -> Life:
         """A user's life by his number; `online` holds those who live."""
         p = self.parameters
         settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
         settings = replace(settings, **{**self.scenario.client(p), **(self.control.client if self.control else {})})
         rng = Rng(p.seed).child("users")
 
+        async def bring(account: Account, user_id: str) -> None:
+            logs.append(workload.log(rng, account, user_id, p.rows))
+            await workload.load(at.logs_url, logs[-1:])
+
+        brings = bring if self.scenario.profile(p).brings_log and at.logs_url else None
+
         async def life(number: int) -> None:
             online.add(number)
             try:
                 entrance = replace(settings, base_url=at.entrance(number))
-                await Session(people[number - 1], entrance, history, rng).run()
+                await Session(people[number - 1], entrance, history, rng, brings).run()
             finally:
                 online.discard(number)
 

@@ -69,6 +69,7 @@ class Profile:
     drop_within_s: float = 3.0
     history: float = 0.4
     signup: float = 0.05
+    brings_log: bool = False  # who signs up brings a workload log
     probe: float = 0.1
     logout: float = 0.2
     waits: bool = True  # for an answer, before thinking of the next question
@@ -159,8 +160,8 @@ def persona(rng: Rng, number: int, profile: Profile, visit: int = 0) -> Persona:
     own = own.child("visit", visit) if visit else own
     who, traits = account(rng, number, profile), own.stream("traits")
     signs_up = traits.random() < profile.signup and not visit
-    if signs_up:
-        who = replace(who, data="none")  # a new account has no workload yet
+    if signs_up and not profile.brings_log:
+        who = replace(who, data="none")
     return Persona(
         account=who,
         via="subprotocol" if traits.random() < profile.subprotocol else "header",

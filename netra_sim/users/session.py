@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,10 +14,11 @@ from netra_sim.users import wire
 from netra_sim.users.api import Api, Settings, Told
 from netra_sim.users.dial import Failure, probe
 from netra_sim.users.line import Line
-from netra_sim.users.persona import Intent, Persona, Say
+from netra_sim.users.persona import Account, Intent, Persona, Say
 from netra_sim.users.record import Actor, Op
 
 T = TypeVar("T")
+Bring = Callable[[Account, str], Awaitable[None]]
 
 
 _OFFLINE = "connection_lost"
@@ -40,8 +42,13 @@ class _Left(Exception):
 class Session:
     """A user's session; everything is opened in `run`, so that thousands can be planned at no cost."""
 
-    def __init__(self, who: Persona, settings: Settings, history: HistoryWriter, rng: Rng) -> None:
-        """`rng` gives the jitter of reconnects; think times go by the history's clock."""
+    def __init__(
+        self, who: Persona, settings: Settings, history: HistoryWriter, rng: Rng, bring: Bring | None = None
+    ) -> None:
+        """`rng` gives the jitter of reconnects; think times go by the history's clock.
+
+        `bring` imports the workload log of an account that has just been opened, by its user id.
+        """
         self._who, self._settings, self._clock = who, settings, history.clock
         self._actor = Actor(history, who.account.name)
         self._chances = rng.child("user", who.account.number).stream("reconnect")
@@ -56,6 +63,7 @@ class Session:
             on_frame=self._on_frame,
             on_offline=self._on_offline,
         )
+        self._bring = bring
         self._awaited: set[str] = set()  # messages whose end he has not been told
         self._threads: set[str] = set()  # those that exist: the first accepted message creates one
         self._replies: dict[str, asyncio.Future[Reply]] = {}
@@ -66,6 +74,9 @@ class Session:
         try:
             if not await self._sign_in():
                 return
+            if self._bring is not None and self._who.signs_up:
+                with self._actor.history.op(self._actor.name, "import_log"):
+                    await self._bring(self._who.account, self._api.user_id)
             for intent in self._who.probes:
                 await probe(self._settings, self._actor, self._api.token, intent)
             await self._online()

@@ -7,6 +7,7 @@ in whole nano-dollars: sums are exact.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,13 @@ OUTCOMES, CHANCES = ("ok", "error", "timeout"), (0.97, 0.02, 0.01)
 HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 10, 12, 12, 11, 10, 11, 12, 12, 11, 9, 7, 6, 5, 4, 3, 2)
 COLUMNS = ("user_id", "at", "model", "project", "tokens_in", "tokens_out", "latency_ms", "cost_nanos", "outcome")
 TABLE = """
-CREATE TABLE IF NOT EXISTS workload (
+CREATE TABLE workload (
     user_id UUID, at DateTime('UTC'), model LowCardinality(String), project LowCardinality(String),
     tokens_in UInt32, tokens_out UInt32, latency_ms UInt32, cost_nanos UInt64, outcome LowCardinality(String)
 ) ENGINE = MergeTree ORDER BY (user_id, at)
 """
 PRICE_TABLE = """
-CREATE TABLE IF NOT EXISTS prices (model String, input_nanos UInt64, output_nanos UInt64, cheaper String)
+CREATE TABLE prices (model String, input_nanos UInt64, output_nanos UInt64, cheaper String)
 ENGINE = MergeTree ORDER BY model
 """
 
@@ -136,16 +137,21 @@ def facts(of: Log) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def load(url: str, logs: list[Log]) -> None:
-    """Write logs and price table into the database that `url` names, past the platform; tables are made if need be."""
+async def prepare(url: str) -> None:
+    """Make the tables in the empty database that `url` names, with the price table's rows."""
     import clickhouse_connect
 
     async with await clickhouse_connect.get_async_client(dsn=url, compress=False) as client:
         for table in (TABLE, PRICE_TABLE):
             await client.command(table)
         rows = [(name, *price, CHEAPER.get(name, "")) for name, price in PRICES.items()]
-        await client.command("TRUNCATE TABLE prices")
         await client.insert("prices", rows, column_names=["model", "input_nanos", "output_nanos", "cheaper"])
-        if logs:
-            block = b"".join(map(packed, logs))
-            await client.raw_insert("workload", COLUMNS, block, fmt="RowBinary")
+
+
+async def load(url: str, logs: Sequence[Log]) -> None:
+    """Write logs into a prepared database, past the platform."""
+    import clickhouse_connect
+
+    if logs:
+        async with await clickhouse_connect.get_async_client(dsn=url, compress=False) as client:
+            await client.raw_insert("workload", COLUMNS, b"".join(map(packed, logs)), fmt="RowBinary")

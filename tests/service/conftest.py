@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from netra_sim.lab.lab import Lab, default_children
+from netra_sim.users import workload
 from tests.service.visitor import Deployment, Worker
 
 
@@ -23,7 +24,7 @@ async def deployment(lab: Lab) -> AsyncIterator[Deployment]:
     """A namespace of this test module's own."""
     name = f"t{uuid.uuid4().hex[:12]}"
     place = Deployment(lab, await lab.create_database(name), await lab.create_logs(name), f"{name}:")
-    await place.workload("", 0)
+    await workload.prepare(place.logs_url)
     yield place
     await place.stop()
     await lab.drop_namespace(name)

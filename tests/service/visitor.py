@@ -64,7 +64,6 @@ class Deployment:
         rows = [
             (user_id, now - day * n, "netra-large", project, 100, 900, 120, 28_000_000, "ok") for n in range(days)
         ]  # fmt: skip
-        await workload.load(self.logs_url, [])
         if rows:
             async with await clickhouse_connect.get_async_client(dsn=self.logs_url, compress=False) as client:
                 await client.insert("workload", rows, column_names=workload.COLUMNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from netra_sim.checks import events, residue, slo, startup
+from netra_sim.checks import events, figures, residue, slo, startup
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
@@ -23,14 +23,18 @@ class Newcomers(Parameters):
 
 
 def _profile(p: Newcomers) -> Profile:
-    return Profile(messages=(p.messages, p.messages), think_s=0.01, drop=0.0, probe=0.0, signup=1.0, logout=0.0)
+    return Profile(
+        messages=(p.messages, p.messages), think_s=0.01, data=(1.0, 0.0, 0.0), drop=0.0, probe=0.0, signup=1.0,
+        brings_log=True, logout=0.0,
+    )  # fmt: skip
 
 
 def _checks(p: Newcomers) -> tuple[Check, ...]:
     return (
         startup.answered_from_nothing(p.scaled(LIMIT), p.scaled(GOAL), proves=("C15-01.1",)),
         startup.stored_everywhere(proves=("C15-01.2",)),
-        slo.success_rate("chat", 1.0, whole=True),
+        figures.figures_recomputed(proves=("C15-01.2",)),
+        slo.success_rate("chat", 1.0, whole=True, proves=("C15-01.2",)),
         events.legal_events(proves=()),
         residue.no_residue(),
     )
@@ -43,6 +47,8 @@ def _controls(p: Newcomers) -> tuple[Control, ...]:
                 ("answered_from_nothing",), steps=(Step("latency", "llm", 0.0, None, {"latency": slow}),)),
         Control("stream-not-kept", "The stream is shown but not kept in Redis: a client that comes back finds nothing.",
                 ("stored_everywhere",), defect="stream_not_kept"),
+        Control("price-table-stale", "Savings are computed with old prices: the first answer is wrong.",
+                ("figures_recomputed",), defect="price_table_stale"),
         Control("model-away", "The language model refuses every call: the newcomer gets no full answer.",
                 ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
     )  # fmt: skip
