@@ -69,13 +69,19 @@ class Run:
 def latest(runs: Path) -> list[Run]:
     """The latest run of every scenario and parameter set below `runs`, the worst verdict first.
 
-    A run lies in `<scenario>/<time>-seed<n>/`.
+    A run lies in `<scenario>/<time>-seed<n>/`. One with parameters of its own counts until the scenario is run with its
+    usual ones again: what somebody tried once does not stay for ever.
     """
     stored: dict[tuple[str, str], list[Path]] = {}
     for folder in sorted(_folders(runs), key=lambda folder: folder.name, reverse=True):
         scenario = folder.parent.relative_to(runs).as_posix()
         stored.setdefault((scenario, _variant(folder)), []).append(folder)
-    found = [_run(scenario, variant, folders) for (scenario, variant), folders in stored.items()]
+    usual = {scenario: folders[0].name for (scenario, variant), folders in stored.items() if variant == USUAL}
+    found = [
+        _run(scenario, variant, folders)
+        for (scenario, variant), folders in stored.items()
+        if _declared(folders[0]) or folders[0].name >= usual.get(scenario, "")
+    ]
     return sorted(found, key=lambda run: (SEVERITY.index(run.verdict), run.scenario, run.variant != USUAL, run.variant))
 
 
@@ -97,6 +103,11 @@ def _variant(folder: Path) -> str:
         return str(found.get("variant", USUAL))
     named = folder / VARIANT
     return named.read_text(encoding="utf-8").strip() if named.exists() else USUAL
+
+
+def _declared(folder: Path) -> bool:
+    """Whether the run's parameter set is one of the scenario's own."""
+    return bool(_stored(folder).get("declared", True))
 
 
 def _stored(folder: Path) -> dict[str, Any]:

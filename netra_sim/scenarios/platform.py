@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.server import Server
+from netra_sim.users import workload
 
 Started = Callable[[str], contextlib.AbstractContextManager[None]]
 WORKERS = 2
@@ -53,12 +54,12 @@ async def platform(
     """Start it and, at the end, stop its workers and remove its edges, its database and its keys.
 
     `settings` are variables of the workers beside those that every trial sets. The edges in front of them are named
-    edge, edge-2, ... Within `started("database")` and `started("workers")` these two are made.
+    edge, edge-2, ... Within `started("databases")` and `started("workers")` these two are made.
     """
     async with contextlib.AsyncExitStack() as stack:
-        with started("database"):
-            database, logs = await asyncio.gather(lab.create_database(name), lab.create_logs(name))
         stack.push_async_callback(lab.drop_namespace, name, f"{name}:")
+        with started("databases"):
+            database, logs = await asyncio.gather(lab.create_database(name), _logs(lab, name))
         direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
         direct |= {"clickhouse": logs} if logs else {}
         proxied = {}
@@ -91,6 +92,13 @@ async def platform(
 def edge_names(entrances: int) -> list[str]:
     """`edge`, `edge-2`, ...: so many entrances for users."""
     return ["edge", *(f"edge-{n}" for n in range(2, entrances + 1))]
+
+
+async def _logs(lab: Lab, name: str) -> str:
+    """The URL of the logs' database with its tables, empty where the lab has none."""
+    if url := await lab.create_logs(name):
+        await workload.prepare(url)
+    return url
 
 
 async def _stop(lab: Lab, workers: Sequence[Server]) -> None:

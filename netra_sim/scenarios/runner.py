@@ -49,6 +49,7 @@ async def run(
         "consequence": scenario.consequence,
         "group": scenario.group,
         "variant": scenario.variant(parameters),
+        "declared": scenario.declared(parameters),
         "verdict": overall(verdicts, convictions),
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,

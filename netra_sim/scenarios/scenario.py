@@ -130,6 +130,11 @@ class Scenario:
         told = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in parameters if v != getattr(usual, k)]
         return ",".join(told) or "smoke"
 
+    def declared(self, parameters: Parameters) -> bool:
+        """Whether this parameter set is the usual one or one of a full sweep."""
+        sets = ({}, {"all_controls": True}, *self.full)
+        return any(parameters == self.parameters.model_validate(chosen) for chosen in sets)
+
     @property
     def group(self) -> str:
         """The first part of the name: golden, chaos, ..."""

@@ -21,13 +21,8 @@ async def seed(url: str, logs_url: str, rng: Rng, accounts: Sequence[Account], r
     async with asyncio.TaskGroup() as group:
         group.create_task(_seed_users(url, rng, accounts))
         if logs_url:
-            group.create_task(_seed_logs(logs_url, logs))
+            group.create_task(workload.load(logs_url, logs))
     return logs
-
-
-async def _seed_logs(url: str, logs: list[workload.Log]) -> None:
-    await workload.prepare(url)
-    await workload.load(url, logs)
 
 
 async def _seed_users(url: str, rng: Rng, accounts: Sequence[Account]) -> None:
