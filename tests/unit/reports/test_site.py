@@ -303,6 +303,15 @@ def test_an_aborted_run_counts_for_its_own_parameters(tmp_path):
     assert "--seed 8 --set users=80<" in site.page(runs.latest(tmp_path)[0])
 
 
+def test_what_somebody_tried_once_counts_until_the_usual_run(tmp_path):
+    tried = sample.result(variant="users=3", declared=False)
+    sample.write_run(tmp_path, tried, "20261120T000000Z", notebook=False, users=1)
+    assert [run.variant for run in runs.latest(tmp_path)] == ["users=3"]
+    sample.write_run(tmp_path, sample.result(), "20261121T000000Z", notebook=False, users=1)
+    sample.write_run(tmp_path, sample.result(variant="users=9"), "20261120T000000Z", notebook=False, users=1)
+    assert [run.variant for run in runs.latest(tmp_path)] == ["smoke", "users=9"]
+
+
 def test_the_run_before_is_the_last_that_left_a_result_with_the_same_parameters(tmp_path):
     sample.write_run(tmp_path, sample.result(seconds=1.0), "20261120T000000Z", notebook=False, users=1)
     sample.write_run(tmp_path, sample.result(seconds=2.0, variant=VARIANT), "20261121T000000Z", notebook=False, users=1)
