@@ -308,7 +308,7 @@ def test_what_somebody_tried_once_counts_until_the_usual_run(tmp_path):
     sample.write_run(tmp_path, tried, "20261120T000000Z", notebook=False, users=1)
     assert [run.variant for run in runs.latest(tmp_path)] == ["users=3"]
     sample.write_run(tmp_path, sample.result(), "20261121T000000Z", notebook=False, users=1)
-    sample.write_run(tmp_path, sample.result(variant="users=9"), "20261120T000000Z", notebook=False, users=1)
+    sample.write_run(tmp_path, sample.result(variant="users=9"), "20261119T000000Z", notebook=False, users=1)
     assert [run.variant for run in runs.latest(tmp_path)] == ["smoke", "users=9"]
 
 
