@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import orjson
 
 from netra_sim.backend.reliability.policy import Policy, Unavailable
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.asyncclient import AsyncClient
 
 Row = Mapping[str, Any]
+FORMAT = "JSONEachRow"  # read here: the client reads Native answers in a thread, at half a millisecond of CPU each
 # The engine's codes that say "later": time-out, too many queries or parts, memory, no connection, still starting.
 PASSING = frozenset({159, 202, 209, 210, 241, 242, 252, 425})
 
@@ -45,7 +47,8 @@ class Columns:
 
         async def call() -> list[dict[str, Any]]:
             client = self._client or await self._open()
-            return list((await client.query(sql, parameters=values)).named_results())
+            answer = await client.raw_query(sql, parameters=values, fmt=FORMAT)
+            return [orjson.loads(line) for line in answer.splitlines()]
 
         return await self._policy.run(call)
 
