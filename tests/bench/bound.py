@@ -2,15 +2,15 @@
 
 It has what the real worker has on its wires, in the same order and with the same things side by side: the token check
 of a connection; a send's limiter pipeline; each journal entry as one statement, one commit and then one pipeline of
-XADD and PUBLISH; every completion asked of the same model server with the same body, streamed; the tools' queries; the
-fan-out subscription; every frame to the client. It has nothing of what makes the worker a product: no ASGI server, no
-validation of frames and answers, no policies (deadline, retry, breaker, timeout, budget), no state machine, no failure
-path, no buffers for slow clients, no HTTP API, no log. Its wires are bare protocols (raw.py) on uvloop.
+XADD and PUBLISH; every completion asked of the same model server with the same body, streamed; the tools' questions to
+ClickHouse, each with the worker's statement, bound values and format; the fan-out subscription; every frame to the
+client. It has nothing of what makes the worker a product: no ASGI server, no validation of frames and answers, no
+policies (deadline, retry, breaker, timeout, budget), no state machine, no failure path, no buffers for slow clients, no
+HTTP API, no log. Its wires are bare protocols (raw.py) on uvloop.
 
 It is a lower bound because each of these omissions saves work while none of the input and output is saved;
 tests/service/test_bound.py compares the two counts. The SQL and the agents' texts are the worker's own constants, so
-that the two cannot drift apart unnoticed. Who changes what a run reads or writes changes this file; the tools' queries
-are in `_tool`.
+that the two cannot drift apart unnoticed. Who changes what a run reads or writes changes this file.
 
 `python -m tests.bench.bound` takes the same NETRA_* variables as the worker and announces itself in the same way.
 """
@@ -25,7 +25,7 @@ import traceback
 import uuid
 from collections import defaultdict
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import asyncpg
 import orjson
@@ -36,6 +36,8 @@ from netra_sim.backend.chat.inbox import _ACCEPT
 from netra_sim.backend.chat.journal import _WRITE
 from netra_sim.backend.config import Settings, from_environment
 from netra_sim.backend.identity.tokens import Key, Tokens
+from netra_sim.backend.reliability.cache import opened, sealed
+from netra_sim.backend.store.columns import FORMAT
 from tests.bench.raw import Command, Http, Redis, WebSocket
 
 Data = dict[str, Any]
@@ -49,9 +51,10 @@ class Bound:
         self.settings = settings
         self.free: asyncio.LifoQueue[asyncpg.Connection] = asyncio.LifoQueue()
         self._idle: list[Http] = []
+        self._asking: list[Http] = []
         self._sockets: dict[str, set[WebSocket]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._llm = urlsplit(settings.llm_url)
+        self._llm, self._logs = urlsplit(settings.llm_url), urlsplit(settings.clickhouse_url)
 
     async def open(self) -> None:
         """Connect to everything."""
@@ -79,6 +82,14 @@ class Bound:
             return await connection.fetchrow(sql, *values)
         finally:
             self.free.put_nowait(connection)
+
+    async def rows(self, sql: str, **values: Any) -> list[Data]:
+        """All rows of a ClickHouse query: what the worker's tools ask, asked as its client does."""
+        one = self._asking.pop() if self._asking else await Http.open(self.settings.clickhouse_url, self._asking)
+        given = {"database": self._logs.path[1:], "wait_end_of_query": 1} | {f"param_{k}": v for k, v in values.items()}
+        head = f"POST /?{urlencode(given)} HTTP/1.1\r\nHost: {self._logs.netloc}\r\n"
+        answer = await one.ask(head.encode(), f"{sql}\n FORMAT {FORMAT}".encode())
+        return [orjson.loads(line) for line in answer.splitlines()]
 
     async def publish(self, user: str, frames: list[tuple[int, bytes]]) -> None:
         """Hand committed frames to the sockets here, then to Redis."""
@@ -136,9 +147,9 @@ class Bound:
         who = self._tokens.verify(token)
         key = f"{self.settings.redis_prefix}session:{who.session_id}"
         (open_,) = await self.redis.ask(("GET", key))
-        if open_ is None:
+        if open_ is None or opened(open_) != "open":
             await self.fetchrow("SELECT revoked_at FROM sessions WHERE id = $1", who.session_id)
-            await self.redis.ask(("SET", key, "open", "PX", 5000, "NX"))
+            await self.redis.ask(("SET", key, sealed("open"), "PX", 5000, "NX"))
         last = (await self.fetchrow(_LAST, who.user_id))["last_seq"]
         socket.user = who.user_id
         self._sockets[who.user_id].add(socket)
@@ -197,7 +208,7 @@ class Run:
         await self._schedule(name)
         await self._write([self._thought("supervisor", "Summing up", 3, 95)], move=("running", "completing"))
         answer = {**self._known.get("optimization", {}), **self._known["reporting"], "route": name}
-        answer |= {"partial": name != "sufficient", "missing": []}
+        answer |= {"partial": name != "sufficient", "missing": [], "by": "primary"}
         done = self._event("agent_completed", status="completed", result=answer, execution_time_ms=self._took())
         text = self._known["reporting"]["summary"]
         await self._write([done], move=("completing", "completed"), point=("supervisor", answer), text=text)
@@ -220,7 +231,7 @@ class Run:
         draw = f"{self._user}/{self._message}/{name}"
         if agent.tools:
             request = {"messages": talk, "tools": offered(agent.tools), "tool_choice": "required"}
-            _, calls = await self._b.complete(request, f"{draw}/0")
+            _, calls = await self._b.complete(request, f"{draw}/tools")
             outcomes = await asyncio.gather(*(self._tool(name, *call) for call in calls))
             await self._write([self._thought(name, "Weighing what the tools found", 2, 60)])
             asked = [{"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in calls]
@@ -228,13 +239,14 @@ class Run:
             talk += [{"role": "tool", "tool_call_id": call[0], "content": orjson.dumps(outcome).decode()}
                      for call, outcome in zip(calls, outcomes, strict=True)]  # fmt: skip
         form = {"type": "json_schema", "json_schema": {"name": name, "schema": agent.schema()}}
-        text, _ = await self._b.complete({"messages": talk, "response_format": form}, f"{draw}/1")
+        text, _ = await self._b.complete({"messages": talk, "response_format": form}, f"{draw}/answer")
         result = self._known[name] = orjson.loads(text)
-        done = self._event("agent_completed", name, status="completed", result=result, execution_time_ms=self._took())
+        done = self._event("agent_completed", name, status="completed", result=result, by="primary",
+                           execution_time_ms=self._took())  # fmt: skip
         await self._write([done], point=(name, result))
 
     async def _tool(self, agent: str, id_: str, name: str, arguments: str) -> Data:
-        """The tool's queries are the worker's own functions, over this process's bare connections."""
+        """The tools are the worker's own functions, over this process's bare connections."""
         told = {"tool_name": name, "call_id": id_}
         await self._write([self._event("tool_executing", agent, **told, parameters=orjson.loads(arguments))])
         result = await TOOLS[name](self._b, self._user)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import uuid
@@ -16,11 +17,12 @@ from netra_sim.backend.identity.tokens import Key, Tokens
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import WORKER, Lab, default_children
 from netra_sim.lab.server import PORT, Child, Server
-from netra_sim.users import tenants
+from netra_sim.users import tenants, workload
 from netra_sim.users.persona import Profile, account
 
 BOUND = (sys.executable, "-m", "tests.bench.bound")
 FULL = Profile(data=(1.0, 0.0, 0.0))
+ROWS = 2000  # calls in each tenant's log, as the scenarios have
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ async def side(
 ) -> AsyncIterator[Side]:
     """A server of one process on a namespace of its own with `users` accounts of the highest tier."""
     prefix = f"bench-{name}:"
-    url = await lab.create_database(f"bench_{name}")
+    url, logs = await asyncio.gather(lab.create_database(f"bench_{name}"), lab.create_logs(f"bench_{name}"))
     given: dict[str, Any] = {
-        "postgres_url": url, "redis_url": lab.redis.url, "llm_url": lab.llm_url, "redis_prefix": prefix,
-        "worker": name, "agents_at_once": 5000, **settings,
+        "postgres_url": url, "redis_url": lab.redis.url, "clickhouse_url": logs, "llm_url": lab.llm_url,
+        "redis_prefix": prefix, "worker": name, "agents_at_once": 5000, **settings,
     }  # fmt: skip
-    known = await _accounts(url, users, given)
+    known = await _accounts(url, logs, users, given)
     env = {f"NETRA_{key.upper()}": str(value) for key, value in given.items()}
     server = Server(Child(name, tuple(command), {**env, "NETRA_PORT": PORT}), lab.dir / f"bench-{name}")
     await server.start()
@@ -84,12 +86,12 @@ async def side(
         await lab.drop_namespace(f"bench_{name}", prefix)
 
 
-async def _accounts(url: str, users: int, given: Mapping[str, Any]) -> list[User]:
-    """Accounts, their workload and their sessions, seeded in bulk; the tokens are signed as the worker signs them."""
+async def _accounts(url: str, logs: str, users: int, given: Mapping[str, Any]) -> list[User]:
+    """Accounts, their logs and their sessions, seeded in bulk; the tokens are signed as the worker signs them."""
     rng = Rng(7).child("users")
     people = [account(rng, number, FULL) for number in range(1, users + 1)]
-    await tenants.seed(url, rng, people)
-    key, ids = Key.generate(), {who.number: tenants.user_id(rng, who) for who in people}
+    await tenants.seed(url, logs, rng, people, ROWS)
+    key, ids = Key.generate(), {who.number: workload.user_id(rng, who) for who in people}
     tokens = Tokens([key], Settings.model_validate(dict(given)))
     sessions = {number: str(uuid.uuid4()) for number in ids}
     connection = await asyncpg.connect(url)

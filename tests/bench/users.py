@@ -22,6 +22,7 @@ from netra_sim.users.load import arrivals, drive
 from netra_sim.users.persona import Persona, Profile, Say, persona
 from netra_sim.users.session import Session
 from tests.bench.measure import Figure, Goal, over, percentile
+from tests.bench.stage import ROWS
 
 AT_ONCE, SHARE = 1000, Goal(0.999)
 WINDOW = 60.0  # seconds
@@ -65,7 +66,7 @@ async def trial(users: int, window: float) -> History:
         lab = await stack.enter_async_context(Lab(time_scale=1.0))
         control = await stack.enter_async_context(FaultControl(lab.proxy.url))
         at = await stack.enter_async_context(platform(lab, control, "bench", 7))
-        await tenants.seed(at.database_url, rng, [who.account for who in people])
+        await tenants.seed(at.database_url, at.logs_url, rng, [who.account for who in people], ROWS)
         settings = Settings(at.url, REQUEST_DEADLINE, RUN_LIMIT)
 
         async def life(number: int) -> None:
