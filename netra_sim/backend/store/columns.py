@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from netra_sim.backend.reliability.policy import Policy, Unavailable
 if TYPE_CHECKING:
     from clickhouse_connect.driver.asyncclient import AsyncClient
 
+CLIENT = "clickhouse_connect"
 Row = Mapping[str, Any]
 FORMAT = "JSONEachRow"  # read here: the client reads Native answers in a thread, at half a millisecond of CPU each
 # The engine's codes that say "later": time-out, too many queries or parts, memory, no connection, still starting.
@@ -34,6 +36,12 @@ class Columns:
         self._url, self._policy = url, policy
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """Load the client before the first question needs it, beside the loop: that is a quarter second of CPU."""
+        if self._url:
+            async with self._opening:
+                await asyncio.to_thread(importlib.import_module, CLIENT)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -61,12 +69,12 @@ class Columns:
 
     async def _open(self) -> AsyncClient:
         """Connected at the first question: the client asks the server for its settings."""
-        import clickhouse_connect
-
         async with self._opening:
             if self._client is None:
+                # What is loaded already is found at once; what is not must not hold up the loop.
+                client = await asyncio.to_thread(importlib.import_module, CLIENT)
                 # A worker's questions are independent of each other; a session would make them wait in line.
-                self._client = await clickhouse_connect.get_async_client(
+                self._client = await client.get_async_client(
                     dsn=self._url, compress=False, autogenerate_session_id=False, query_retries=0
                 )
             return self._client
