@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from netra_sim.backend.reliability.together import together
 from netra_sim.backend.store.columns import Columns
 
 Tool = Callable[[Columns, str], Awaitable[dict[str, Any]]]
@@ -27,12 +28,12 @@ _LATENCY = """
 SELECT if(grouping(model) = 0, model, '') AS name, quantilesExact(0.5, 0.95, 0.99)(latency_ms) AS ms, count() AS n
 FROM workload WHERE user_id = {user:UUID} GROUP BY GROUPING SETS ((model), ()) ORDER BY name
 """
-_CHEAPER = """
-SELECT w.model AS model, any(p.cheaper) AS cheaper,
-    sum(w.tokens_in * (p.input_nanos - c.input_nanos) + w.tokens_out * (p.output_nanos - c.output_nanos)) AS saved_nanos
-FROM workload w JOIN prices p ON p.model = w.model JOIN prices c ON c.model = p.cheaper
-WHERE w.user_id = {user:UUID} AND w.tokens_in + w.tokens_out <= {simple:UInt32} GROUP BY w.model ORDER BY w.model
+_SIMPLE = """
+SELECT model, sum(cost_nanos) AS cost_nanos, sumIf(tokens_in, tokens_in + tokens_out <= {simple:UInt32}) AS simple_in,
+    sumIf(tokens_out, tokens_in + tokens_out <= {simple:UInt32}) AS simple_out
+FROM workload WHERE user_id = {user:UUID} GROUP BY model ORDER BY model
 """
+_PRICES = "SELECT model, input_nanos, output_nanos, cheaper FROM prices"
 
 
 async def data_inventory(columns: Columns, user_id: str) -> dict[str, Any]:
@@ -63,15 +64,25 @@ async def latency_by_model(columns: Columns, user_id: str) -> dict[str, Any]:
 
 async def cheaper_route(columns: Columns, user_id: str) -> dict[str, Any]:
     """What moving the simple requests of each model to the next cheaper one would save, in USD and percent."""
-    usage = await usage_by_model(columns, user_id)
-    rows = await columns.rows(_CHEAPER, user=user_id, simple=SIMPLE)
-    savings, total = sum(int(row["saved_nanos"]) for row in rows) / NANOS, usage["total_cost"]
-    best = max(rows, key=lambda row: int(row["saved_nanos"]), default=None)
+    rows, prices = await together(
+        columns.rows(_SIMPLE, user=user_id, simple=SIMPLE), columns.rows(_PRICES)
+    )  # fmt: skip
+    of = {price["model"]: price for price in prices}
+    saved = {
+        row["model"]: sum(
+            row[f"simple_{way}"] * (of[row["model"]][f"{way}put_nanos"] - of[cheaper][f"{way}put_nanos"])
+            for way in ("in", "out")
+        )
+        for row in rows
+        if (cheaper := of[row["model"]]["cheaper"])
+    }
+    total = sum(row["cost_nanos"] for row in rows)
+    best = max(saved, key=lambda model: saved[model], default=None)
     return {
-        "savings": savings,
-        "percent": round(100 * savings / total, 4) if total else 0.0,
-        "from": best["model"] if best else None,
-        "to": best["cheaper"] if best else None,
+        "savings": sum(saved.values()) / NANOS,
+        "percent": round(100 * sum(saved.values()) / total, 4) if total else 0.0,
+        "from": best,
+        "to": of[best]["cheaper"] if best else None,
     }
 
 
