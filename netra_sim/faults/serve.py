@@ -39,6 +39,7 @@ async def _serve(port: int, seed: int) -> None:
         config = uvicorn.Config(
             api.application(), http="httptools", ws="none", lifespan="off", log_level="warning", access_log=False,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=300,  # longer than any client keeps an idle connection, so that none meets a closing one
         )  # fmt: skip
         print(json.dumps({"ready": True, "port": listener.getsockname()[1]}), flush=True)
         try:
