@@ -10,6 +10,7 @@ from netra_sim.checks.verdict import Check, Finding, never_struck
 from netra_sim.kernel.history import Fault, History, Record
 
 ABNORMAL = 1006  # close code of RFC 6455: no close frame came
+LAG_NS = 150_000_000  # gauges are read ten times a second: so long may a worker's count be out of date
 
 
 def client_notices(
@@ -58,22 +59,23 @@ def server_notices(
 ) -> Check:
     """At `within_s` s after the strike the workers hold no socket but those that clients hold too.
 
-    The workers' count is that of the last gauges read by then; a fault that was healed sooner judges nothing.
+    The workers' count is that of the last gauges read by then, so who comes or leaves about then is not held against
+    them. A fault that was healed sooner judges nothing, nor does one that cost no client his connection.
     """
 
     def judge(history: History) -> Finding:
-        faults = [fault for fault, _ in _struck(history, during) if _length(fault) >= within_s]
+        faults = [(fault, end) for fault, end in _struck(history, during) if _length(fault) >= within_s]
         if not faults or not history.seen("gauges"):
             return unknown(f"No {during} lasted for {seconds(within_s)}, or the workers' sockets were not read.")
         bad, told = [], ""
-        for fault in faults:
+        for fault, end in faults:
             fired = fault.fired or 0
             due = fired + round(within_s * 1e9)
-            before, held, theirs = _held(history, fired), _held(history, due), len(_open(history, due))
-            told = f"Of {counted(before, 'socket')} at the strike the workers held {held:,} {seconds(within_s)} later; "
-            told += f"clients held {theirs:,}."
-            if before <= theirs:
-                return unknown(f"The {during} cost no socket: {told}")
+            lost, held, theirs = len(list(_lost(history, fault, end))), _held(history, due), len(_open(history, due))
+            told = f"{counted(lost, 'client')} gave a connection up; {seconds(within_s)} after the strike workers held "
+            told += f"{counted(held, 'socket')} of {_held(history, fired):,}, and clients held {theirs:,}."
+            if not lost:
+                return unknown(f"The {during} cost no connection: {told}")
             if held > theirs:
                 facts = {"fault": fault.kind, "target": fault.target, "held": held, "clients": theirs}
                 bad.append({"t": at(history, due), **facts})
@@ -101,7 +103,7 @@ def _length(fault: Fault) -> float:
 def _lost(history: History, fault: Fault, end: int) -> Iterator[Record]:
     """Connections open at the strike that ended before `end`, without a word."""
     fired = fault.fired or 0
-    before, where = _open(history, fired), entrances(history)
+    before, where = _open(history, fired, 0), entrances(history)
     for record in history.seen("disconnected"):
         if where.get(record.actor, fault.target) != fault.target:
             continue
@@ -109,20 +111,18 @@ def _lost(history: History, fault: Fault, end: int) -> Iterator[Record]:
             yield record
 
 
-def _open(history: History, t: int) -> set[str]:
-    """The connections that clients held at a time."""
+def _open(history: History, t: int, lag_ns: int = LAG_NS) -> set[str]:
+    """The connections that clients held at a time, or within `lag_ns` of it: opened by then, or closed in order."""
     held: set[str] = set()
     for record in history.records:
-        if record.t > t:
-            break
-        if record.f == "connect" and record.phase == "ok":
+        if record.f == "connect" and record.phase == "ok" and record.t <= t + lag_ns:
             held.add(str(record.value.get("connection_id")))
-        elif record.f == "disconnected":
+        elif record.f == "disconnected" and record.t <= (t if record.value["code"] == ABNORMAL else t - lag_ns):
             held.discard(str(record.value["connection"]))
     return held
 
 
 def _held(history: History, t: int) -> int:
-    """The sockets of all workers by the last gauges up to a time."""
-    last = {str(r.value.get("worker")): int(r.value.get("sockets", 0)) for r in history.seen("gauges") if r.t <= t}
-    return sum(last.values())
+    """The sockets of all workers by the last gauges that each of them told up to a time."""
+    told = [r for r in history.seen("gauges") if r.t <= t and "sockets" in r.value]
+    return sum({str(r.value["worker"]): int(r.value["sockets"]) for r in told}.values())

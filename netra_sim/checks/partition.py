@@ -4,38 +4,43 @@ from __future__ import annotations
 
 from statistics import median
 
-from netra_sim.checks.evidence import Facts, at, counted, named, notable, nouns, op_facts, seconds, unknown
+from netra_sim.checks.evidence import Facts, at, counted, named, notable, nouns, op_facts, seconds, seen_facts, unknown
 from netra_sim.checks.verdict import Check, Finding, never_struck
-from netra_sim.checks.views import AGENT_EVENTS, ENDINGS, SUPERVISOR, RunKey, identities, stored, wall_to_run
-from netra_sim.kernel.history import Fault, History, Op
+from netra_sim.checks.views import AGENT_EVENTS, ENDINGS, SUPERVISOR, THINKING, RunKey, identities, stored, wall_to_run
+from netra_sim.kernel.history import Fault, History, Op, Record
+
+LEFT = 1000  # close code of who goes by himself
+MOVES = AGENT_EVENTS - {THINKING}
 
 
 def runs_survive(
     stage: str,
+    during: tuple[str, ...] = ("partition",),
     *,
     name: str = "",
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """Every run that was in this stage when the fault planned on it struck completes, and its user is told all of it.
+    """Every run that was in this stage when such a fault struck completes, and its user is told all of it.
 
-    A run is in the stage `tool_executing` while its last stored event, or that of one of its agents, is of that type;
-    judged are runs of users who come in by the entrance that was struck. (The supervisor starts but once.)
+    An agent is in the stage `tool_executing` while its last stored event is of that type; what it thinks ends no stage.
+    The run itself is in the stage of its last event, so that the supervisor's start counts. Judged are runs of users
+    who come in by the entrance that was struck.
     """
 
     def judge(history: History) -> Finding:
-        faults = [f for f in history.faults() if f.value.get("on") == stage and not never_struck(f)]
+        faults = [f for f in history.faults() if f.kind in during and not never_struck(f)]
         if not faults:
-            return unknown(f"No fault struck on {stage}.")
+            return unknown(f"No {' or '.join(during)} struck.")
         runs = [(fault, key) for fault in faults for key in _in_stage(history, fault, stage)]
         if not runs:
             return unknown(f"No run of those struck was in {stage} then.")
         bad = [facts for fault, key in runs if (facts := _short(history, fault, key))]
-        told = f"Of {counted(len(runs), 'run')} in {stage} when the {faults[0].kind} struck, "
+        told = f"Of {counted(len(runs), 'run')} in {stage} when a fault struck, "
         told += f"{len(runs) - len(bad):,} came to their end and were told whole."
         return Finding("fail" if bad else "pass", told, notable(bad, lambda facts: float(facts["missing"])))
 
-    expected = f"A partition during {stage.replace('_', ' ')} costs no run its end and no user an event."
+    expected = f"To lose the network during {stage.replace('_', ' ')} costs no run its end and no user an event."
     return Check(name or f"survives_{stage}", expected, proves, judge, controls)
 
 
@@ -50,7 +55,7 @@ def others_untouched(
     proves: tuple[str, ...] = (),
     controls: tuple[str, ...] = (),
 ) -> Check:
-    """While one entrance is struck, users of the others succeed in all they do, about as fast as before.
+    """While one entrance is struck, users of the others keep their connections and succeed in all, as fast as before.
 
     Their median under the fault may be `factor` times that of the calm before it, since the last heal; `floor_s` s is
     never too slow. Judged are ops that began under the fault, before any other struck.
@@ -64,8 +69,8 @@ def others_untouched(
         return _compared(history, faults[0], named(history, f), *limits, nouns(f))
 
     expected = (
-        f"During a {during.replace('_', ' ')} at one entrance, all {nouns(f)} by the other succeed; their median is at "
-        f"most {factor:g} times that before, or {seconds(floor_s)}."
+        f"During a {during.replace('_', ' ')} at one entrance, all {nouns(f)} by the other succeed and no connection "
+        f"breaks; their median is at most {factor:g} times that before, or {seconds(floor_s)}."
     )
     return Check(name, expected, proves, judge, controls)
 
@@ -88,13 +93,20 @@ def _compared(
         return unknown(f"Only {len(before)} {what} before and {len(under)} under the {fault.kind}: too few to compare.")
     usual, now = _median(before), _median(under)
     failed = [op for op in under if op.outcome != "ok"]
+    lost = [r for r in history.seen("disconnected") if r.actor in spared and fired <= r.t < healed and _broken(r)]
     told = (
         f"{len(under) - len(failed):,} of {len(under):,} {what} of the spared users succeeded under the {fault.kind}; "
-        f"their median was {seconds(now)}, before it {seconds(usual)}."
+        f"their median was {seconds(now)}, before it {seconds(usual)}; {counted(len(lost), 'connection')} broke."
     )
-    held = not failed and now <= max(factor * usual, floor_s)
-    slow = [op_facts(history, op) for op in failed or sorted(under, key=_seconds)[-3:]]
-    return Finding("pass" if held else "fail", told, () if held else notable(slow))
+    if not failed and not lost and now <= max(factor * usual, floor_s):
+        return Finding("pass", told)
+    bad = [seen_facts(history, r, "connection", "code") for r in lost]
+    bad += [op_facts(history, op) for op in failed or sorted(under, key=_seconds)[-3:]]
+    return Finding("fail", told, notable(bad))
+
+
+def _broken(lost: Record) -> bool:
+    return int(lost.value["code"]) != LEFT
 
 
 def _median(ops: list[Op]) -> float:
@@ -113,7 +125,7 @@ def _in_stage(history: History, fault: Fault, stage: str) -> list[RunKey]:
     last: dict[tuple[str, str, str], str] = {}
     for user, record in stored(history).items():
         for _, run, _, type_, agent, _, _, t_ms in sorted(record.value.get("of", ()), key=lambda row: int(row[0])):
-            if user in struck and type_ in AGENT_EVENTS and wall_to_run(history, t_ms) <= now:
+            if user in struck and type_ in MOVES and wall_to_run(history, t_ms) <= now:
                 last[user, str(run), "" if agent == SUPERVISOR else str(agent)] = last[user, str(run), ""] = str(type_)
     return sorted({(user, run) for (user, run, _), type_ in last.items() if type_ == stage})
 

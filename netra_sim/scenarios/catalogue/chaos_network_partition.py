@@ -6,29 +6,30 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from netra_sim.checks import events, heartbeat, isolation, partition, reconnect, residue, slo
+from netra_sim.checks import events, heartbeat, isolation, ledger, partition, reconnect, residue, slo
 from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-AFTERWARDS = 100.0  # seconds before scaling
-SLOW_MS = 8  # of a round trip to the store: an agent's stages last long enough to be struck
-BEGIN, MARGIN = 0.6, 0.2  # seconds from a run's start to its tools, at most; of a fault beyond what it must outlast
+SLOW_MS = 1500  # before scaling: tools and model answer so late that each stage lasts long enough to be struck
+MARGIN = 2.0  # seconds before scaling by which the black hole outlasts what must have been noticed
 NEVER = 3600.0
+STAGE = "tool_executing"
+CUT = ("partition", "down")  # what strikes everybody
 
 
 class Partitions(Parameters):
-    """Partitions strike two stages of a run, then a black hole one entrance; then nobody is let in for a while."""
+    """All users lose the network in mid-run, then half of them fall silent, then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
-    messages: int = Field(9, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(7, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
     slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
-    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet between the faults")
-    away: float = Field(1.2, gt=0, le=600, description="seconds in which nobody is let in")
+    quiet: float = Field(15.0, ge=1, le=600, description="seconds of quiet between the faults, before time_scale")
+    away: float = Field(12.0, gt=0, le=600, description="seconds in which nobody is let in, before time_scale")
 
     @property
     def dead(self) -> float:
@@ -37,21 +38,21 @@ class Partitions(Parameters):
 
 
 def _plan(p: Partitions) -> tuple[Step, ...]:
-    """Times count from the first run's start. Both entrances are parted in mid-run, so that whoever began is struck."""
-    start = BEGIN + p.dead + p.quiet
-    hole = start + p.dead + p.quiet
-    away = hole + p.dead + MARGIN + p.quiet
+    """Times count from the first tool that a run calls: it is struck in mid-call."""
+    slow = {"latency": round(p.scaled(SLOW_MS))}
+    hole = p.dead + p.scaled(p.quiet)
+    silence = p.dead + p.scaled(MARGIN)
     return (
-        Step("latency", "postgres", 0.0, start + p.dead, {"latency": SLOW_MS}, on="message_accepted"),
-        *_both("partition", 0.0, p.dead, "tool_executing"),
-        *_both("partition", start, p.dead, "agent_started"),
-        Step("black_hole", "edge", hole, p.dead + MARGIN, {}, stream="both", on="agent_started"),
-        *_both("down", away, p.away, "agent_started"),
+        Step("latency", "clickhouse", 0.0, None, slow),
+        Step("latency", "llm", 0.0, None, slow),
+        *_both("partition", 0.0, p.dead),
+        Step("black_hole", "edge", hole, silence, {}, stream="both", on=STAGE),
+        *_both("down", hole + silence + p.scaled(p.quiet), p.scaled(p.away)),
     )
 
 
-def _both(kind: str, at: float, lease: float, on: str) -> tuple[Step, ...]:
-    return tuple(Step(kind, edge, at, lease, {}, stream="both", on=on) for edge in ("edge", "edge-2"))
+def _both(kind: str, at: float, lease: float) -> tuple[Step, ...]:
+    return tuple(Step(kind, edge, at, lease, {}, stream="both", on=STAGE) for edge in ("edge", "edge-2"))
 
 
 def _checks(p: Partitions) -> tuple[Check, ...]:
@@ -61,10 +62,11 @@ def _checks(p: Partitions) -> tuple[Check, ...]:
         reconnect.backs_off(proves=("T20-03.2",)),
         reconnect.session_survives(proves=("T20-03.3",)),
         exactly_once_in_order(proves=("T20-03.4",)),
-        partition.runs_survive("agent_started", proves=("GP-WS.8",)),
-        partition.runs_survive("tool_executing", proves=("GP-WS.9",)),
+        partition.runs_survive("agent_started", CUT, proves=("GP-WS.8",)),
+        partition.runs_survive("tool_executing", CUT, proves=("GP-WS.9",)),
         partition.others_untouched("black_hole", proves=("GP-WS.10",)),
         events.legal_events(proves=()),
+        ledger.acknowledged_writes(),
         isolation.isolated(proves=()),
         slo.success_rate("chat", 0.95),
         slo.load_applied(),
@@ -103,13 +105,13 @@ SCENARIO = Scenario(
     parameters=Partitions,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
-        think_s=8.0,
+        think_s=7.0,
         waits=False,
         drop=0.0,
         probe=0.0,
         signup=0.0,
         logout=0.0,
-        history=0.6,
+        history=0.8,
         data=(1.0, 0.0, 0.0),
     ),
     plan=_plan,
@@ -130,9 +132,9 @@ SCENARIO = Scenario(
         "A partition between workers and stores; chaos/database-lost strikes that side.",
         "Networks that lose or reorder single packets: TCP hides those, and this proxy works above it.",
     ),
-    lasts=lambda p: _plan(p)[-1].at + p.away + p.scaled(AFTERWARDS),
+    lasts=lambda p: _plan(p)[-1].at + p.messages * p.scaled(100.0),
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},
-    full=({"heartbeat": 25.0, "users": 40, "messages": 24},),
+    full=({"heartbeat": 25.0, "users": 40, "messages": 18},),
 )

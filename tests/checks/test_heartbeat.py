@@ -1,0 +1,90 @@
+"""A peer that fell silent is given up in time, by clients and by workers."""
+
+from netra_sim.checks.heartbeat import ABNORMAL, client_notices, server_notices
+from netra_sim.kernel.history import History
+from tests.checks.story import Story, cannot_tell, convicts, passes
+
+CLIENT, SERVER = client_notices(1.3), server_notices(1.3)
+NORMAL = 1000
+
+
+def story(
+    *, noticed: float | None = 0.9, dropped: float = 1.0, kept: int = 2, lease: float = 1.5, hits: int = 4,
+    left: float | None = None, silent: bool = False, comes: bool = False,
+) -> History:  # fmt: skip
+    """Users 1 and 3 come in by the entrance that falls silent at 2 s, users 2 and 4 by the other one.
+
+    The struck ones notice after `noticed` s, the workers after `dropped` s: `kept` sockets are left. User 4 may leave
+    `left` s after the strike, a moment before the workers are looked at; user 6 `comes` right after that.
+    """
+    told = Story().seen("run", "entrances", of={f"user-{n}": "edge" if n % 2 else "edge-2" for n in range(1, 5)})
+    for n in range(1, 5):
+        told.login(f"user-{n}").connect(f"user-{n}")
+    gauges(told, 4)
+    fault = told._writer.fault(None, "black_hole", "planned", target="edge")
+    told.at(2.0)._writer.fault(fault, "black_hole", "fired", target="edge")
+    for after, tell in sorted(_later(noticed, dropped, kept, left, silent), key=lambda each: each[0]):
+        if after < lease:
+            tell(told.at(2.0 + after))
+    if comes:
+        told.at(3.31).login("user-6").at(3.32).connect("user-6")
+    told.at(2.0 + lease)._writer.fault(fault, "black_hole", "healed", hits=hits)
+    if noticed is not None and noticed >= lease:
+        lost(told.at(2.0 + noticed))
+    return told.at(6.0).seen("run", "load_ended").end()
+
+
+def _later(noticed, dropped, kept, left, silent):
+    if noticed is not None:
+        yield noticed, lost
+    yield dropped, lambda told: gauges(told, kept)
+    if left is not None:
+        yield left, lambda told: told.seen("user-4", "disconnected", connection="c-4", code=NORMAL)
+    if silent:
+        yield 1.1, lambda told: told.seen("observer", "gauges", worker="w-1", answers=False)
+
+
+def lost(told: Story) -> None:
+    for n in (1, 3):
+        told.seen(f"user-{n}", "disconnected", connection=f"c-{n}", code=ABNORMAL)
+
+
+def gauges(told: Story, sockets: int) -> None:
+    told.seen("observer", "gauges", worker="w-1", sockets=sockets)
+
+
+def test_both_sides_notice_in_time() -> None:
+    passes(CLIENT, story())
+    passes(SERVER, story())
+
+
+def test_a_client_that_notices_only_when_the_fault_is_healed() -> None:
+    convicts(CLIENT, story(noticed=1.55), "0 of 2 clients", "1.56 s")
+    convicts(CLIENT, story(noticed=1.4), "0 of 2 clients")
+
+
+def test_who_lost_another_entrance_or_left_is_not_judged() -> None:
+    passes(CLIENT, story(left=1.45))
+    cannot_tell(CLIENT, story(noticed=None, left=0.5), "No connection was lost")
+
+
+def test_a_worker_that_keeps_the_sockets_of_the_dead() -> None:
+    convicts(SERVER, story(kept=4), "4 sockets of 4", "clients held 2")
+    convicts(SERVER, story(kept=3), "3 sockets of 4")
+    convicts(SERVER, story(dropped=1.4), "4 sockets of 4")
+
+
+def test_a_count_that_is_out_of_date_by_a_moment_convicts_nobody() -> None:
+    passes(SERVER, story(left=1.2))
+    passes(SERVER, story(silent=True))  # a worker that did not answer once is not one without sockets
+    passes(SERVER, story(kept=3, comes=True))  # a worker knows of a client a moment before he does
+    convicts(SERVER, story(left=0.5), "clients held 1")
+
+
+def test_nothing_to_judge() -> None:
+    calm = Story().seen("run", "load_ended").end()
+    for check in (CLIENT, SERVER):
+        cannot_tell(check, calm)
+        cannot_tell(check, story(hits=0))
+    cannot_tell(SERVER, story(lease=1.2), "No black_hole lasted")
+    cannot_tell(SERVER, story(noticed=None), "cost no connection")
