@@ -40,7 +40,7 @@ def runs_survive(
         told += f"{len(runs) - len(bad):,} came to their end and were told whole."
         return Finding("fail" if bad else "pass", told, notable(bad, lambda facts: float(facts["missing"])))
 
-    expected = f"To lose the network during {stage.replace('_', ' ')} costs no run its end and no user an event."
+    expected = f"To lose the network in the stage {stage} costs no run its end and no user an event."
     return Check(name or f"survives_{stage}", expected, proves, judge, controls)
 
 
@@ -89,20 +89,21 @@ def _compared(
     theirs = [op for op in ops if op.actor in spared]
     before = [op for op in theirs if calm <= op.start and op.end is not None and op.end < fired and op.outcome == "ok"]
     under = [op for op in theirs if fired <= op.start < healed]
-    if len(before) < enough or len(under) < enough:
-        return unknown(f"Only {len(before)} {what} before and {len(under)} under the {fault.kind}: too few to compare.")
-    usual, now = _median(before), _median(under)
     failed = [op for op in under if op.outcome != "ok"]
     lost = [r for r in history.seen("disconnected") if r.actor in spared and fired <= r.t < healed and _broken(r)]
-    told = (
-        f"{len(under) - len(failed):,} of {len(under):,} {what} of the spared users succeeded under the {fault.kind}; "
-        f"their median was {seconds(now)}, before it {seconds(usual)}; {counted(len(lost), 'connection')} broke."
-    )
-    if not failed and not lost and now <= max(factor * usual, floor_s):
+    told = f"{len(under) - len(failed):,} of {len(under):,} {what} of the spared users succeeded under the {fault.kind}"
+    told += f", and {counted(len(lost), 'connection')} of theirs broke"
+    if failed or lost:
+        bad = [seen_facts(history, r, "connection", "code") for r in lost]
+        return Finding("fail", f"{told}.", notable([*bad, *(op_facts(history, op) for op in failed)]))
+    if len(before) < enough or len(under) < enough:
+        return unknown(f"{told}; only {len(before)} before and {len(under)} under it: too few to compare.")
+    usual, now = _median(before), _median(under)
+    told += f"; their median was {seconds(now)}, before it {seconds(usual)}."
+    if now <= max(factor * usual, floor_s):
         return Finding("pass", told)
-    bad = [seen_facts(history, r, "connection", "code") for r in lost]
-    bad += [op_facts(history, op) for op in failed or sorted(under, key=_seconds)[-3:]]
-    return Finding("fail", told, notable(bad))
+    slow = [op_facts(history, op) for op in sorted(under, key=_seconds)[-3:]]
+    return Finding("fail", told, notable(slow))
 
 
 def _broken(lost: Record) -> bool:

@@ -99,11 +99,12 @@ def test_the_others_notice_nothing() -> None:
 def test_the_others_fail_wait_or_lose_their_connection() -> None:
     convicts(SPARED, spared(fails=1), "9 of 10")
     convicts(SPARED, spared(during=0.11), "0.11 s")
-    convicts(SPARED, spared(loser="user-2"), "1 connection broke")
+    convicts(SPARED, spared(loser="user-2"), "1 connection of theirs broke")
+    convicts(SPARED, spared(fails=1, before=0), "9 of 10")  # a failure needs no comparison
 
 
 def test_too_few_to_compare_or_only_one_entrance() -> None:
-    cannot_tell(SPARED, spared(before=4), "Only 4")
+    cannot_tell(SPARED, spared(before=4), "only 4")
     cannot_tell(SPARED, spared(under=4), "4 under")
     cannot_tell(SPARED, without(spared(), about("entrances")), "several entrances")
     cannot_tell(SPARED, Story().seen("run", "load_ended").end())

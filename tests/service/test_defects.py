@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from netra_sim import defects
+from netra_sim.users import workload
 from tests.service.test_backend import tampered
 from tests.service.visitor import Client, Deployment, Frame, User, Worker
 
@@ -202,6 +205,53 @@ async def replay_incomplete(deployment: Deployment, worker: Worker, user: User) 
     assert set(range(1, end["seq"] + 1)) > set(again.seqs)
 
 
+async def stream_not_kept(deployment: Deployment, worker: Worker, user: User) -> None:
+    client, end = await chat(deployment, worker, user)
+    assert client.seqs == list(range(1, end["seq"] + 1))
+    async with redis.asyncio.Redis.from_url(deployment.lab.redis.url) as store:
+        assert not await store.exists(f"{deployment.prefix}stream:{user.user_id}")
+
+
+async def replay_forgotten(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    async with worker.socket(user.access, resume=1) as again:
+        await again.chat()
+    assert again.seqs[0] == end["seq"] + 1
+
+
+async def standing_forgotten(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    async with worker.socket(user.access, resume=end["seq"]) as again:
+        assert again.welcome["data"]["last_seq"] == 0
+        assert (await again.chat())["seq"] == 2 * end["seq"]
+
+
+async def answer_not_stored(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    assert end["data"]["result"]["summary"]
+    rows = await deployment.sql("SELECT role FROM messages WHERE user_id = $1", user.user_id)
+    assert [row["role"] for row in rows] == ["user"]
+
+
+async def one_route_for_all(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user, days=30)
+    assert end["data"]["result"]["route"] == "insufficient"
+
+
+async def schema_ignored(deployment: Deployment, worker: Worker, user: User) -> None:
+    _, end = await chat(deployment, worker, user)
+    result = end["data"]["result"]
+    assert json.loads(result["raw"])["summary"] == result["summary"]
+
+
+async def price_table_stale(deployment: Deployment, worker: Worker, user: User) -> None:
+    await deployment.workload(user.user_id, 30, tokens=(100, 200))
+    _, end = await chat(deployment, worker, user)
+    (large_in, large_out), (medium_in, medium_out) = (workload.PRICES[f"netra-{size}"] for size in ("large", "medium"))
+    saved = 30 * (100 * (large_in - medium_in) + 200 * (large_out - medium_out)) / 1e9
+    assert end["data"]["result"]["savings"] == pytest.approx(saved * 2 / 3)
+
+
 @contextlib.asynccontextmanager
 async def without_redis(deployment: Deployment) -> AsyncIterator[None]:
     await deployment.lab.redis.kill()
@@ -213,6 +263,7 @@ async def without_redis(deployment: Deployment) -> AsyncIterator[None]:
 
 STATED: dict[str, Stated] = {
     "acknowledged_before_commit": acknowledged_before_commit,
+    "answer_not_stored": answer_not_stored,
     "cache_required": cache_required,
     "canary_leaked": canary_leaked,
     "connections_leaked": connections_leaked,
@@ -223,10 +274,16 @@ STATED: dict[str, Stated] = {
     "event_sent_twice": event_sent_twice,
     "model_given_up": model_given_up,
     "naive_model_client": naive_model_client,
+    "one_route_for_all": one_route_for_all,
+    "price_table_stale": price_table_stale,
     "redis_given_up": redis_given_up,
     "redis_only_fanout": redis_only_fanout,
+    "replay_forgotten": replay_forgotten,
     "replay_incomplete": replay_incomplete,
+    "schema_ignored": schema_ignored,
+    "standing_forgotten": standing_forgotten,
     "steps_in_sequence": steps_in_sequence,
+    "stream_not_kept": stream_not_kept,
     "subprotocol_ignored": subprotocol_ignored,
     "token_not_checked": token_not_checked,
     "transition_skipped": transition_skipped,

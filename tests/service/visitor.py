@@ -58,11 +58,13 @@ class Deployment:
         finally:
             await connection.close()
 
-    async def workload(self, user_id: str, days: int, project: str = "apollo") -> None:
+    async def workload(
+        self, user_id: str, days: int, project: str = "apollo", tokens: tuple[int, int] = (100, 900)
+    ) -> None:
         """One call a day, up to today."""
         day, now = datetime.timedelta(days=1), datetime.datetime.now(datetime.UTC)
         rows = [
-            (user_id, now - day * n, "netra-large", project, 100, 900, 120, 28_000_000, "ok") for n in range(days)
+            (user_id, now - day * n, "netra-large", project, *tokens, 120, 28_000_000, "ok") for n in range(days)
         ]  # fmt: skip
         if rows:
             async with await clickhouse_connect.get_async_client(dsn=self.logs_url, compress=False) as client:

@@ -14,6 +14,7 @@ from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
 SLOW_MS = 1500  # before scaling: tools and model answer so late that each stage lasts long enough to be struck
+SIGN_IN = 10.0  # seconds before scaling until the first fault: by then all users are there and most have asked
 MARGIN = 2.0  # seconds before scaling by which the black hole outlasts what must have been noticed
 NEVER = 3600.0
 STAGE = "tool_executing"
@@ -24,7 +25,7 @@ class Partitions(Parameters):
     """All users lose the network in mid-run, then half of them fall silent, then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
-    messages: int = Field(7, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(8, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
     slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
@@ -38,14 +39,15 @@ class Partitions(Parameters):
 
 
 def _plan(p: Partitions) -> tuple[Step, ...]:
-    """Times count from the first tool that a run calls: it is struck in mid-call."""
+    """Times count from the first tool that a run calls, when some users may still sign in."""
     slow = {"latency": round(p.scaled(SLOW_MS))}
-    hole = p.dead + p.scaled(p.quiet)
+    first = p.scaled(SIGN_IN)
+    hole = first + p.dead + p.scaled(p.quiet)
     silence = p.dead + p.scaled(MARGIN)
     return (
         Step("latency", "clickhouse", 0.0, None, slow),
         Step("latency", "llm", 0.0, None, slow),
-        *_both("partition", 0.0, p.dead),
+        *_both("partition", first, p.dead),
         Step("black_hole", "edge", hole, silence, {}, stream="both", on=STAGE),
         *_both("down", hole + silence + p.scaled(p.quiet), p.scaled(p.away)),
     )
