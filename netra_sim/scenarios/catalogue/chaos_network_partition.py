@@ -14,7 +14,7 @@ from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
 SLOW_MS = 1500  # before scaling: tools and model answer so late that each stage lasts long enough to be struck
-SIGN_IN = 10.0  # seconds before scaling until the first fault: by then all users are there and most have asked
+SIGN_IN = 15.0  # seconds before scaling until the first fault: by then all users are there and most have asked
 MARGIN = 2.0  # seconds before scaling by which the black hole outlasts what must have been noticed
 NEVER = 3600.0
 STAGE = "tool_executing"
@@ -135,6 +135,7 @@ SCENARIO = Scenario(
         "Networks that lose or reorder single packets: TCP hides those, and this proxy works above it.",
     ),
     lasts=lambda p: _plan(p)[-1].at + p.messages * p.scaled(100.0),
+    control_users=6,
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},
