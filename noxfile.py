@@ -88,10 +88,14 @@ def own(session: nox.Session) -> None:
 
 @nox.session
 def lab(session: nox.Session) -> None:
-    """JupyterLab on the notebooks, in its own environment; takes its options, e.g. -- --no-browser --port 8899."""
-    session.install("-c", str(LOCK), "-e", ".[lab]")
+    """JupyterLab on the tour, in an environment of its own; takes its options, e.g. -- --no-browser --port 8899."""
+    session.install("-c", str(LOCK), "-e", ".[lab]", *CLIENT)
+    session.install("-c", str(LOCK), "--no-deps", *ENGINE)
     session.run("python", "-m", "netra_sim", "warm")
-    session.run("jupyter", "lab", "--notebook-dir", "notebooks", *session.posargs, interrupt_timeout=8)
+    session.run(
+        "jupyter", "lab", "--notebook-dir", "notebooks", "--LabApp.default_url=/lab/tree/00_tour.ipynb",
+        *session.posargs, interrupt_timeout=8,
+    )  # fmt: skip
 
 
 @nox.session

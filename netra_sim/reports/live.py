@@ -48,16 +48,16 @@ class Live:
             self._handle.update(picture)
 
     def html(self) -> str:
-        """The picture and the phase of every trial."""
+        """The picture, how the platform sees itself, and the phase of every trial."""
         import base64
 
         words = escape(" · ".join(f"{trial}: {phase}" for trial, phase in self.phases.items()))
         if not self.ticks:
             return f"<p>{words}</p>"
         code = base64.b64encode(self.png()).decode()
-        return (
-            f'<img alt="{escape(said(self.ticks[-1]))}" width="720" src="data:image/png;base64,{code}"><p>{words}</p>'
-        )
+        last = self.ticks[-1]
+        picture = f'<img alt="{escape(said(last))}" width="720" src="data:image/png;base64,{code}">'
+        return f"{picture}<p>{health(last)}</p>" + (f"<p>{words}</p>" if words else "")
 
     def png(self) -> bytes:
         """Rates by outcome above durations, faults shaded; always 720 x 300 pixels."""
@@ -72,6 +72,18 @@ def said(tick: Mapping[str, Any]) -> str:
     struck = ", ".join(f"{f['kind']} on {f['target']}" for f in tick["faults"]) or "no fault"
     ended = f"{counts['ok']} ok, {counts['fail']} failed, {counts['unknown']} without an answer"
     return f"{tick['elapsed']:.0f} s, {tick['users']} users online, {struck}; last half second: {ended}"
+
+
+def health(tick: Mapping[str, Any]) -> str:
+    """As HTML: the worst level of service, and of each breaker, that a worker tells; what is not normal is bold."""
+    if tick["level"] is None:
+        return "no worker has told its state yet"
+    told = [("service", tick["level"], "normal"), *((n, state, "closed") for n, state in tick["breakers"].items())]
+    words = [escape(f"{name} {state.replace('_', ' ')}") for name, state, _ in told]
+    level, *breakers = [
+        word if state == usual else f"<b>{word}</b>" for word, (_, state, usual) in zip(words, told, strict=True)
+    ]
+    return f"{level}; breakers: {', '.join(breakers) or 'none used yet'}"
 
 
 def totals(tick: Mapping[str, Any]) -> dict[str, int]:

@@ -6,10 +6,12 @@ import asyncio
 import datetime
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from netra_sim.kernel.errors import UnknownName
 from netra_sim.lab.client import HostClient
 from netra_sim.reports import live
 from netra_sim.reports.result import Result
@@ -48,28 +50,39 @@ class Lab:
     ) -> None:
         await self.close()
 
-    async def run(self, scenario: str, **parameters: Any) -> Result:
-        """Run a scenario with its controls; UnknownName or BadValue before anything happens."""
+    async def run(self, scenario: str, *, controls: Sequence[str] | None = None, **parameters: Any) -> Result:
+        """Run a scenario with its controls; UnknownName or BadValue before anything happens.
+
+        With `controls`, only those of these names: a look that proves no line, so it is kept out of the report.
+        """
         spec = registry.find(scenario)
-        given = {**self._settings, **parameters}
-        return await self._run(spec, spec.parameters.checked(given))
+        checked = spec.parameters.checked({**self._settings, **parameters})
+        if controls is None:
+            return await self._run(spec, checked, _folder(spec, checked))
+        known = [control.name for control in spec.controls(checked)]
+        for name in controls:
+            if name not in known:
+                raise UnknownName(what=f"control of {scenario}", name=name, known=", ".join(known))
+        return await self._run(spec, checked, new_folder(project() / "plays", spec.name, checked.seed), controls)
 
     async def play(self, **parameters: Any) -> Play:
         """Put the platform under a steady load to try faults on by hand; UnknownName or BadValue before it starts."""
         checked = PlayParameters.checked({**self._settings, **parameters})
-        folder = new_folder(project(), "plays", checked.seed)
-        folder.mkdir(parents=True)
+        folder = new_folder(project() / "plays", "by-hand", checked.seed)
+        _make(folder)
         return await Play.start(self._client, checked.model_dump(mode="json"), folder)
 
-    async def _run(self, spec: Scenario, parameters: Parameters) -> Result:
-        folder = _folder(spec, parameters)
-        folder.mkdir(parents=True, exist_ok=True)
+    async def _run(
+        self, spec: Scenario, parameters: Parameters, folder: Path, controls: Sequence[str] | None = None
+    ) -> Result:
+        _make(folder)
         await _turn()
         asked = {
             "scenario": spec.name,
             "parameters": parameters.model_dump(mode="json"),
             "folder": str(folder),
             "live": live.wanted(),
+            "controls": None if controls is None else list(controls),
         }
         await self._client.call("run", asked, on_event=live.Live().take if live.wanted() else _progress)
         return Result.load(folder / "result.json")
@@ -80,7 +93,7 @@ async def run(scenario: str, **parameters: Any) -> Result:
     spec = registry.find(scenario)
     checked = spec.parameters.checked(parameters)
     async with Lab(seed=checked.seed, time_scale=checked.time_scale) as lab:
-        return await lab._run(spec, checked)
+        return await lab._run(spec, checked, _folder(spec, checked))
 
 
 def scenarios() -> dict[str, str]:
@@ -99,6 +112,10 @@ def _folder(spec: Scenario, parameters: Parameters) -> Path:
     if named := os.environ.get("NETRA_RUN_FOLDER"):
         return Path(named)
     return new_folder(project() / "runs", spec.name, parameters.seed)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 async def _turn() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +50,8 @@ class Methods:
         if self._lab is None:
             raise RuntimeError("start comes before run")
         scenario = registry.find(params["scenario"])
+        if params.get("controls") is not None:
+            scenario = replace(scenario, smoke=tuple(params["controls"]))  # the others are told as left out
         parameters = self._at_scale(scenario.parameters.checked(params["parameters"]))
         folder = Path(params["folder"])
 

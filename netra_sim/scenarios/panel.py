@@ -1,86 +1,130 @@
-"""Controls to play with, built only under JupyterLab: choose a target and a fault, inject, heal, watch."""
+"""Controls to play with, built only under JupyterLab: choose a target and a fault, inject, watch, heal, stop."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import fields
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from netra_sim.faults.kinds import KINDS
-from netra_sim.faults.plan import PROCESS_KINDS
+from netra_sim.faults.plan import PROCESS_KINDS, STORE_KINDS, STREAMS
 from netra_sim.kernel.errors import NetraError
 from netra_sim.reports import live
+from netra_sim.reports.notebook import show
+from netra_sim.scenarios.dials import DIALS
 from netra_sim.scenarios.play import Play
 
+if TYPE_CHECKING:
+    from netra_sim.scenarios.door import Lab
+
 ELSEWHERE = "The controls are built under JupyterLab: open this notebook with `nox -s lab`."
-HIGHEST = 2000  # of a slider
+WIDE = {"width": "380px"}
+STYLE = {"description_width": "140px"}  # the longest: size_variation (bytes)
 
 
-def panel(play: Play) -> Any:
-    """Widgets for a session of play; elsewhere a sentence that says how to get them."""
+async def panel(lab: Lab, **parameters: Any) -> Any:
+    """Begin a session of play (as `Lab.play`) and give its controls; elsewhere a sentence that says how to get them."""
     if not live.wanted():
         return ELSEWHERE
-    return _Panel(play).box
+    return Panel(await lab.play(**parameters)).box
 
 
-class _Panel:
+class Panel:
+    """The controls of one session of play; `box` is the widget that holds them."""
+
     def __init__(self, play: Play) -> None:
         import ipywidgets as w
 
         self._play, self._widgets = play, w
         self._tasks: set[asyncio.Task[None]] = set()
-        self._target = w.Dropdown(
-            options=[*play.edges, *(f"process {p}" for p in play.processes)], description="target"
-        )
-        self._kind = w.Dropdown(description="fault")
+        targets = [(edge, (edge, False)) for edge in play.edges]
+        targets += [(f"{name}, the process", (name, True)) for name in play.processes]
+        self._target, self._kind = self._choice("target", targets), self._choice("fault", ())
+        self._stream = self._choice("direction", STREAMS[:2][::-1] + STREAMS[2:])
         self._sliders = w.VBox()
-        self._said, self._picture = w.HTML(), w.HTML()
-        inject, heal = w.Button(description="Inject", button_style="danger"), w.Button(description="Heal all")
+        self._active = self._choice("active", [("none", None)])
+        self._said, self._picture = w.HTML(layout=WIDE), w.HTML()
+        self._buttons = w.HBox([
+            self._button("Inject", "danger", self._inject), self._button("Heal", "success", self._heal),
+            self._button("Stop", "", self._stop),
+        ])  # fmt: skip
         self._target.observe(self._offer_kinds, "value")
         self._kind.observe(self._offer_attributes, "value")
-        inject.on_click(lambda _: self._start(inject=True))
-        heal.on_click(lambda _: self._start(inject=False))
         self._offer_kinds()
-        left = w.VBox([self._target, self._kind, self._sliders, w.HBox([inject, heal]), self._said])
-        self.box = w.HBox([left, self._picture])
+        left = [self._target, self._kind, self._stream, self._sliders, self._active, self._buttons, self._said]
+        self.box = w.HBox([w.VBox(left), self._picture], layout={"flex_flow": "row wrap"})
         play.on_tick = self._draw
 
+    def _choice(self, name: str, options: Any) -> Any:
+        return self._widgets.Dropdown(options=options, description=name, style=STYLE, layout=WIDE)
+
+    def _button(self, name: str, colour: str, act: Any) -> Any:
+        button = self._widgets.Button(description=name, button_style=colour, layout={"width": "90px"})
+        button.on_click(lambda _: self._start(act()))
+        return button
+
     def _offer_kinds(self, _change: Any = None) -> None:
-        self._kind.options = PROCESS_KINDS if self._process else tuple(KINDS)
+        """What can befall the chosen target."""
+        name, process = self._target.value
+        states = STORE_KINDS if name == "redis" else ()
+        blows = [kind for kind in PROCESS_KINDS if kind not in STORE_KINDS or kind in states]
+        self._kind.options = blows if process else list(KINDS)
         self._offer_attributes()
 
     def _offer_attributes(self, _change: Any = None) -> None:
-        of = KINDS.get(self._kind.value or "")
-        names = [(f.name, f.default) for f in fields(of)] if of else []
-        self._sliders.children = [
-            self._widgets.IntSlider(value=default or 0, min=0, max=max(HIGHEST, default), description=name)
-            for name, default in names
-            if isinstance(default, int)
-        ]
+        kind, (_, process) = self._kind.value, self._target.value
+        self._stream.layout.display = "none" if process else ""
+        names = [] if process or kind not in KINDS else [f.name for f in fields(KINDS[kind])]
+        self._sliders.children = [self._slider(kind, name) for name in names]
 
-    @property
-    def _process(self) -> bool:
-        return str(self._target.value).startswith("process ")
+    def _slider(self, kind: str, name: str) -> Any:
+        dial = DIALS[kind, name]
+        return self._widgets.IntSlider(
+            value=dial.usual, min=dial.low, max=dial.high, step=dial.step, description=f"{name} ({dial.unit})",
+            description_tooltip=dial.note or None, style=STYLE, layout=WIDE,
+        )  # fmt: skip
 
-    def _start(self, *, inject: bool) -> None:
-        task = asyncio.ensure_future(self._inject() if inject else self._heal())
+    def _start(self, work: Coroutine[Any, Any, str]) -> None:
+        task = asyncio.ensure_future(self._tell(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _inject(self) -> None:
-        attributes = {slider.description: slider.value for slider in self._sliders.children}
-        target = str(self._target.value).removeprefix("process ")
+    async def _tell(self, work: Coroutine[Any, Any, str]) -> None:
+        """Do what a button asks for, and say what came of it."""
         try:
-            number = await self._play.inject(self._kind.value, target, **attributes)
-            self._said.value = f"fault {number}: {self._kind.value} on {target}"
+            said = await work
         except NetraError as error:
-            self._said.value = str(error)
+            said = str(error)
+        self._said.value = escape(said)
 
-    async def _heal(self) -> None:
-        try:
-            self._said.value = f"healed: {', '.join(map(str, await self._play.heal())) or 'nothing was active'}"
-        except NetraError as error:
-            self._said.value = str(error)
+    async def _inject(self) -> str:
+        kind, (target, process) = self._kind.value, self._target.value
+        names = [] if process else [field.name for field in fields(KINDS[kind])]
+        values = {name: slider.value for name, slider in zip(names, self._sliders.children, strict=True)}
+        number = await self._play.inject(kind, target, stream=self._stream.value, **values)
+        await self._list()
+        return f"Fault {number} has struck: {kind} on {target}."
+
+    async def _heal(self) -> str:
+        healed = await self._play.heal(self._active.value)
+        await self._list()
+        return f"Healed: {', '.join(map(str, healed))}." if healed else "Nothing was active."
+
+    async def _list(self) -> None:
+        """What can be healed: all, or one of those that are active."""
+        faults = [(f"{f['number']}: {f['kind']} on {f['target']}", f["number"]) for f in await self._play.faults()]
+        self._active.options = [("all" if faults else "none", None), *faults]
+
+    async def _stop(self) -> str:
+        """The users go home; in place of the ticks, everything that was recorded."""
+        for button in self._buttons.children:
+            button.disabled = True
+        result = await self._play.stop()
+        self._play.on_tick = None
+        self._picture.value = show(result).latency().html
+        return f"Stopped. The history is {result.folder / result.data['history']}"
 
     def _draw(self, _tick: Any) -> None:
         self._picture.value = self._play.live.html()

@@ -26,6 +26,8 @@ class Play:
         self.processes: list[str] = []
         self.live = Live()
         self.on_tick: Callable[[Tick], None] | None = None  # whoever draws the ticks
+        self._answered = 0
+        self._goals: list[tuple[int, asyncio.Future[None]]] = []
 
     @classmethod
     async def start(cls, client: HostClient, parameters: dict[str, Any], folder: Path) -> Self:
@@ -62,6 +64,15 @@ class Play:
         """The faults that are active: number, kind, target, attributes."""
         return list(await self._ask("faults", {}))
 
+    async def answers(self, wanted: int) -> None:
+        """Wait until so many more questions have been answered; raises what ended the session before."""
+        assert self._call is not None
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._goals.append((self._answered + wanted, reached))
+        await asyncio.wait([self._call, reached], return_when=asyncio.FIRST_COMPLETED)
+        if not reached.done():
+            await self.faults()
+
     async def stop(self) -> Result:
         """Heal everything, send the users home, remove the platform; what was recorded, unjudged, for `show`."""
         assert self._call is not None
@@ -83,5 +94,14 @@ class Play:
             self._ready.set_result(event["ready"])
         elif "tick" in event:
             self.live.note(event)
+            self._count(event["tick"])
             if self.on_tick is not None:
                 self.on_tick(event["tick"])
+
+    def _count(self, tick: Tick) -> None:
+        """Wake those who wait for answers."""
+        self._answered += tick["ops"].get("chat", {}).get("ok", 0)
+        for goal, reached in self._goals:
+            if goal <= self._answered and not reached.done():
+                reached.set_result(None)
+        self._goals = [one for one in self._goals if not one[1].done()]

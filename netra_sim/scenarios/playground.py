@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from netra_sim.scenarios.trial import REQUEST_DEADLINE, RUN_LIMIT
 from netra_sim.users import tenants
 from netra_sim.users.api import Settings
 from netra_sim.users.load import arrivals
+from netra_sim.users.observer import observe
 from netra_sim.users.persona import Profile, account, persona
 from netra_sim.users.session import Session
 
@@ -68,7 +69,7 @@ class Playground:
                 self._edges = [e.removeprefix(f"{self._name}/") for e in await self._control.proxies(f"{self._name}/")]
                 ready({"edges": self._edges, "processes": list(self._stores)})
                 settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
-                await self._play(settings, history, rng, watch)
+                await self._play(settings, history, rng, at.workers, watch)
 
     async def inject(self, kind: str, target: str, stream: str, toxicity: float, attributes: dict[str, int]) -> int:
         """The number of the fault, once it has struck; UnknownName or BadValue before anything happens."""
@@ -127,7 +128,9 @@ class Playground:
         """Let `run` come to its end."""
         self._over.set()
 
-    async def _play(self, settings: Settings, history: HistoryWriter, rng: Rng, watch: Watch) -> None:
+    async def _play(
+        self, settings: Settings, history: HistoryWriter, rng: Rng, workers: Mapping[str, str], watch: Watch
+    ) -> None:
         p = self._parameters
         plan = arrivals(rng, p.users, p.window)
         told = {"users": p.users, "planned_arrivals": p.users}
@@ -136,6 +139,7 @@ class Playground:
             async with asyncio.TaskGroup() as group:
                 lives = [group.create_task(self._live(*one, settings, history, rng)) for one in plan]
                 lives.append(group.create_task(ticking(history, lambda: self._online, watch)))
+                lives.append(group.create_task(observe(workers, history)))
                 await self._over.wait()
                 await self.heal()
                 for life in lives:

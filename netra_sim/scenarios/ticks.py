@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netra_sim.kernel.history import HistoryWriter, Record
@@ -12,6 +12,8 @@ EVERY = 0.5  # seconds
 Tick = dict[str, Any]
 Watch = Callable[[Tick], None]
 _OUTCOMES = ("ok", "fail", "unknown")
+_LEVELS = ("normal", "partial", "degraded", "minimal")  # of a worker, the best first
+_STATES = ("closed", "half_open", "open")  # of a breaker, the best first
 
 
 class Ticker:
@@ -22,11 +24,13 @@ class Ticker:
         self._start, self._last = start, start
         self._begun: dict[int, int] = {}
         self._faults: dict[int, dict[str, Any]] = {}
+        self._workers: dict[str, Mapping[str, Any]] = {}
 
     def tick(self, records: Iterable[Record], now: int, users: int) -> Tick:
         """`ops` {name: {outcome: n}} and `median_s`, `slowest_s` of those that ended since the last tick.
 
-        `elapsed` and `interval` are seconds; `faults` those active now: id, kind, target.
+        `elapsed` and `interval` are seconds; `faults` those active now: id, kind, target. `level` and `breakers`
+        {name: state} are the worst that any worker tells of itself, None and empty while no worker does.
         """
         ops: dict[str, dict[str, int]] = {}
         took: list[float] = []
@@ -46,16 +50,27 @@ class Ticker:
             "slowest_s": round(max(took), 4) if took else None,
             "users": users,
             "faults": list(self._faults.values()),
+            **self._health(),
         }
 
     def _note(self, record: Record) -> None:
-        if record.phase == "invoke":
+        if record.f == "gauges":
+            self._workers[record.value["worker"]] = record.value
+        elif record.phase == "invoke":
             self._begun[record.id] = record.t
         elif record.phase == "fired":
             target = record.value.get("target", "")
             self._faults[record.id] = {"id": record.id, "kind": record.f, "target": target}
         elif record.phase == "healed":
             self._faults.pop(record.id, None)
+
+    def _health(self) -> dict[str, Any]:
+        told = [gauges for gauges in self._workers.values() if "level" in gauges]
+        breakers: dict[str, str] = {}
+        for gauges in told:
+            for name, state in gauges["breakers"].items():
+                breakers[name] = max(state, breakers.get(name, state), key=_STATES.index)
+        return {"level": max((g["level"] for g in told), key=_LEVELS.index, default=None), "breakers": breakers}
 
 
 async def ticking(history: HistoryWriter, online: Callable[[], int], watch: Watch) -> None:
