@@ -94,6 +94,7 @@ def lab(session: nox.Session) -> None:
     session.run("python", "-m", "netra_sim", "warm")
     session.run(
         "jupyter", "lab", "--notebook-dir", "notebooks", "--LabApp.default_url=/lab/tree/00_tour.ipynb",
+        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         *session.posargs, interrupt_timeout=8,
     )  # fmt: skip
 

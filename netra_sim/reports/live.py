@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,13 @@ def wanted(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 class Live:
-    """Takes events of a run or of a session of play; `take` also shows them in the cell, one picture at a time."""
+    """Takes events of a run or of a session of play, and draws when there is time for it."""
 
     def __init__(self) -> None:
         self.ticks: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.phases: dict[str, str] = {}
-        self._handle: Any = None
+        self._due: asyncio.TimerHandle | None = None
+        self._took = 0.0
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Remember it."""
@@ -36,16 +39,27 @@ class Live:
         elif "phase" in event:
             self.phases[event["trial"]] = event["phase"]
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Remember it and draw."""
+    def shown(self) -> Callable[[Mapping[str, Any]], None]:
+        """A place in this cell's output for one picture; what is returned takes events and draws them there."""
         from IPython.display import HTML, display
 
-        self.note(event)
-        picture = HTML(self.html())
-        if self._handle is None:
-            self._handle = display(picture, display_id=True)
-        else:
-            self._handle.update(picture)
+        place: Any = display(HTML("<p>starting</p>"), display_id=True)
+
+        def take(event: Mapping[str, Any]) -> None:
+            self.note(event)
+            self.soon(lambda: place.update(HTML(self.html())))
+
+        return take
+
+    def soon(self, draw: Callable[[], None]) -> None:
+        """Draw once for all that comes meanwhile, and for half of the time at most: the notebook stays usable."""
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(self._took, self._draw, draw)
+
+    def _draw(self, draw: Callable[[], None]) -> None:
+        began, self._due = time.monotonic(), None
+        draw()
+        self._took = time.monotonic() - began
 
     def html(self) -> str:
         """The picture, how the platform sees itself, and the phase of every trial."""
@@ -116,8 +130,8 @@ def draw(ticks: Sequence[Mapping[str, Any]]) -> Figure:
         above.annotate(
             name, (began, 0.98 - 0.16 * (number % 3)), xycoords=("data", "axes fraction"), va="top", fontsize=7
         )
-    last = ticks[-1]["elapsed"]
-    below.set_xlim(ticks[0]["elapsed"] - ticks[0]["interval"], max(last, ticks[0]["elapsed"] + 10))
+    first, last = ticks[0]["elapsed"] - ticks[0]["interval"], ticks[-1]["elapsed"]
+    below.set_xlim(first, max(last, first + 10) + 0.3)
     below.set_xlabel("seconds", fontsize=8)
     return figure
 
@@ -132,6 +146,7 @@ def _rates(ax: Axes, ticks: Sequence[Mapping[str, Any]]) -> None:
         ax.bar(at, rates, width, base, align="edge", color=FACE[outcome], edgecolor=EDGE[outcome],
                hatch=HATCH[outcome], linewidth=0.3, label=WORD[outcome])  # fmt: skip
         base = [low + rate for low, rate in zip(base, rates, strict=True)]
+    ax.set_ylim(0, max(1.0, 1.1 * max(base)))
     ax.set_ylabel("operations/s", fontsize=8)
     ax.set_title(f"{ticks[-1]['users']} users online", fontsize=8, loc="left")
     ax.tick_params(labelsize=7)
@@ -145,7 +160,7 @@ def _durations(ax: Axes, ticks: Sequence[Mapping[str, Any]]) -> None:
     at = [t["elapsed"] for t in found]
     ax.plot(at, [t["slowest_s"] for t in found], "v", color=EDGE["fail"], markersize=3, label="slowest")
     ax.plot(at, [t["median_s"] for t in found], "o-", color=EDGE["ok"], markersize=2, linewidth=0.8, label="median")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.1 * max((t["slowest_s"] for t in found), default=1.0))
     ax.set_ylabel("duration, s", fontsize=8)
     ax.tick_params(labelsize=7)
     ax.legend(fontsize=7, ncols=2, loc="upper left", frameon=False, borderpad=0)

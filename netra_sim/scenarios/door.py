@@ -84,7 +84,7 @@ class Lab:
             "live": live.wanted(),
             "controls": None if controls is None else list(controls),
         }
-        await self._client.call("run", asked, on_event=live.Live().take if live.wanted() else _progress)
+        await self._client.call("run", asked, on_event=live.Live().shown() if live.wanted() else _progress)
         return Result.load(folder / "result.json")
 
 

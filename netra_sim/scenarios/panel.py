@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netra_sim.scenarios.door import Lab
 
 ELSEWHERE = "The controls are built under JupyterLab: open this notebook with `nox -s lab`."
-WIDE = {"width": "380px"}
+WIDE = {"width": "330px"}
 STYLE = {"description_width": "140px"}  # the longest: size_variation (bytes)
 
 
@@ -41,7 +41,7 @@ class Panel:
         self._tasks: set[asyncio.Task[None]] = set()
         targets = [(edge, (edge, False)) for edge in play.edges]
         targets += [(f"{name}, the process", (name, True)) for name in play.processes]
-        self._target, self._kind = self._choice("target", targets), self._choice("fault", ())
+        self._target, self._kind = self._choice("target", targets), self._choice("fault", list(KINDS))
         self._stream = self._choice("direction", STREAMS[:2][::-1] + STREAMS[2:])
         self._sliders = w.VBox()
         self._active = self._choice("active", [("none", None)])
@@ -95,8 +95,8 @@ class Panel:
         """Do what a button asks for, and say what came of it."""
         try:
             said = await work
-        except NetraError as error:
-            said = str(error)
+        except Exception as error:  # nobody awaits this task: whatever went wrong is told here
+            said = str(error) if isinstance(error, NetraError) else f"{type(error).__name__}: {error}"
         self._said.value = escape(said)
 
     async def _inject(self) -> str:
@@ -122,9 +122,13 @@ class Panel:
         for button in self._buttons.children:
             button.disabled = True
         result = await self._play.stop()
-        self._play.on_tick = None
+        self._play.on_tick = None  # nor is a picture painted that is still due
         self._picture.value = show(result).latency().html
         return f"Stopped. The history is {result.folder / result.data['history']}"
 
     def _draw(self, _tick: Any) -> None:
-        self._picture.value = self._play.live.html()
+        self._play.live.soon(self._paint)
+
+    def _paint(self) -> None:
+        if self._play.on_tick is not None:
+            self._picture.value = self._play.live.html()

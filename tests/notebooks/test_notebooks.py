@@ -7,9 +7,11 @@ import nbformat
 import pytest
 
 from netra_sim.scenarios import registry
+from netra_sim.scenarios.sweep import plan
 
 ROOT = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(ROOT.glob("*/*.ipynb"))
+NOTEBOOKS = sorted(ROOT.glob("[!.]*/*.ipynb"))  # JupyterLab keeps copies in a hidden folder
+TOUR = ROOT / "00_tour.ipynb"
 
 
 def book(path):
@@ -38,6 +40,12 @@ class TestEveryNotebook:
         (call,) = [c.source for c in book(path).cells if "await run(" in c.source]
         assert all(f"{name}={name}" in call for name in names)
 
+    def test_a_failing_verdict_raises_in_its_last_cell(self, path):
+        assert book(path).cells[-1].source == "result.raise_unless_pass()"
+
+
+@pytest.mark.parametrize("path", [TOUR, *NOTEBOOKS], ids=lambda p: p.relative_to(ROOT).with_suffix("").as_posix())
+class TestEveryNotebookAndTheTour:
     def test_it_holds_no_logic(self, path):
         for cell in (c for c in book(path).cells if c.cell_type == "code"):
             assert not any(word in cell.source for word in ("def ", "class ", "for ", "if ", "while ")), cell.source
@@ -46,5 +54,12 @@ class TestEveryNotebook:
         for cell in (c for c in book(path).cells if c.cell_type == "code"):
             assert bool(cell.outputs) == ("keep_output" in cell.metadata.get("tags", [])), cell.source
 
-    def test_a_failing_verdict_raises_in_its_last_cell(self, path):
-        assert book(path).cells[-1].source == "result.raise_unless_pass()"
+
+def test_the_tour_can_be_given_parameters():
+    (cell,) = tagged(TOUR, "parameters")
+    given = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    assert all(type(value) is int for value in given.values())
+
+
+def test_a_sweep_runs_scenarios_and_not_the_tour():
+    assert TOUR not in {job.notebook for job in plan(ROOT.parent, ROOT.parent / "runs", [], {})}

@@ -74,3 +74,23 @@ async def test_bad_input_is_refused_before_anything_happens(lab):
     assert (await play.stop()).history.faults() == []
     with pytest.raises(BadValue, match="going on"):
         await play.heal()
+
+
+async def test_answers_are_waited_for_while_the_session_lasts(lab):
+    play = await lab.play(users=2)
+    await play.answers(2)
+    waiting = asyncio.create_task(play.answers(10**6))
+    recorded = (await play.stop()).history
+    assert sum(op.outcome == "ok" for op in recorded.ops("chat")) >= 2
+    assert recorded.seen("gauges")
+    with pytest.raises(BadValue, match="going on"):
+        await waiting
+
+
+async def test_a_run_with_chosen_controls_says_which_it_left_out_and_is_kept_from_the_report(lab, tmp_path):
+    with pytest.raises(UnknownName, match="event-dropped"):
+        await lab.run("golden/chat", controls=["event-droped"])
+    result = await lab.run("golden/chat", users=2, messages=1, controls=["event-dropped"])
+    assert [c.data["name"] for c in result.controls] == ["event-dropped"]
+    assert "event-sent-twice" in result.data["controls_left"]
+    assert not (tmp_path / "runs").exists()

@@ -1,5 +1,7 @@
 """Where the live picture is shown, and what is on it."""
 
+import asyncio
+
 from netra_sim.reports import live
 
 FAULT = {"id": 4, "kind": "latency", "target": "postgres"}
@@ -8,7 +10,8 @@ FAULT = {"id": 4, "kind": "latency", "target": "postgres"}
 def tick(elapsed, faults=(), ok=3):
     ops = {"chat": {"ok": ok, "fail": 1, "unknown": 0}}
     return {"elapsed": elapsed, "interval": 0.5, "ops": ops, "median_s": 0.2, "slowest_s": 0.9, "users": 5,
-            "faults": list(faults)}  # fmt: skip
+            "faults": list(faults), "level": "partial",
+            "breakers": {"postgres": "closed", "redis": "half_open"}}  # fmt: skip
 
 
 def test_only_jupyterlab_gets_it():
@@ -35,3 +38,18 @@ def test_it_keeps_the_last_two_minutes():
     for number in range(1000):
         shown.note({"tick": tick(number / 2)})
     assert len(shown.ticks) == live.KEPT
+
+
+def test_what_is_not_normal_is_bold():
+    assert live.health(tick(1.0)) == "<b>service partial</b>; breakers: postgres closed, <b>redis half open</b>"
+    assert live.health({"level": None, "breakers": {}}) == "no worker has told its state yet"
+
+
+async def test_what_comes_while_a_picture_is_due_is_drawn_with_it():
+    drawn, shown = asyncio.Queue(), live.Live()
+    for number in range(5):
+        shown.note({"tick": tick(number / 2)})
+        shown.soon(lambda: drawn.put_nowait(len(shown.ticks)))
+    async with asyncio.timeout(5):
+        assert await drawn.get() == 5
+    assert drawn.empty()

@@ -28,3 +28,18 @@ def test_a_fault_is_active_from_its_blow_to_its_heal():
     healed = ticker.tick([record(2.1, 5, "latency", "healed", target="redis")], 3 * S, 0)
     assert planned["faults"] == healed["faults"] == []
     assert fired["faults"] == [{"id": 5, "kind": "latency", "target": "redis"}]
+
+
+def gauges(t, worker, **told):
+    return Record(round(t * S), 0, "observer", "gauges", "seen", {"worker": worker, **told})
+
+
+def test_the_worst_that_a_worker_tells_of_itself_counts():
+    ticker = Ticker(0)
+    assert ticker.tick([gauges(0.1, "a", answers=False)], S, 0)["level"] is None
+    well = gauges(1.1, "a", level="normal", breakers={"redis": "closed", "llm": "half_open"})
+    ill = gauges(1.2, "b", level="partial", breakers={"redis": "open", "llm": "closed"})
+    told = ticker.tick([well, ill], 2 * S, 0)
+    assert (told["level"], told["breakers"]) == ("partial", {"redis": "open", "llm": "half_open"})
+    gone = ticker.tick([gauges(2.1, "b", answers=False)], 3 * S, 0)
+    assert (gone["level"], gone["breakers"]) == ("normal", {"redis": "closed", "llm": "half_open"})
