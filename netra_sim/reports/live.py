@@ -160,7 +160,7 @@ def _durations(ax: Axes, ticks: Sequence[Mapping[str, Any]]) -> None:
     at = [t["elapsed"] for t in found]
     ax.plot(at, [t["slowest_s"] for t in found], "v", color=EDGE["fail"], markersize=3, label="slowest")
     ax.plot(at, [t["median_s"] for t in found], "o-", color=EDGE["ok"], markersize=2, linewidth=0.8, label="median")
-    ax.set_ylim(0, 1.1 * max((t["slowest_s"] for t in found), default=1.0))
+    ax.set_ylim(0, 1.3 * max((t["slowest_s"] for t in found), default=1.0))
     ax.set_ylabel("duration, s", fontsize=8)
     ax.tick_params(labelsize=7)
     ax.legend(fontsize=7, ncols=2, loc="upper left", frameon=False, borderpad=0)

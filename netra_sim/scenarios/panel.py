@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netra_sim.scenarios.door import Lab
 
 ELSEWHERE = "The controls are built under JupyterLab: open this notebook with `nox -s lab`."
+ALL = 0  # in place of a fault's number
 WIDE = {"width": "330px"}
 STYLE = {"description_width": "140px"}  # the longest: size_variation (bytes)
 
@@ -44,8 +45,8 @@ class Panel:
         self._target, self._kind = self._choice("target", targets), self._choice("fault", list(KINDS))
         self._stream = self._choice("direction", STREAMS[:2][::-1] + STREAMS[2:])
         self._sliders = w.VBox()
-        self._active = self._choice("active", [("none", None)])
-        self._said, self._picture = w.HTML(layout=WIDE), w.HTML()
+        self._active = self._choice("active", [("none", ALL)])
+        self._said, self._picture = w.HTML(layout=WIDE), w.HTML(layout={"width": "720px"})
         self._buttons = w.HBox([
             self._button("Inject", "danger", self._inject), self._button("Heal", "success", self._heal),
             self._button("Stop", "", self._stop),
@@ -108,14 +109,15 @@ class Panel:
         return f"Fault {number} has struck: {kind} on {target}."
 
     async def _heal(self) -> str:
-        healed = await self._play.heal(self._active.value)
+        healed = await self._play.heal(self._active.value or None)
         await self._list()
         return f"Healed: {', '.join(map(str, healed))}." if healed else "Nothing was active."
 
     async def _list(self) -> None:
         """What can be healed: all, or one of those that are active."""
         faults = [(f"{f['number']}: {f['kind']} on {f['target']}", f["number"]) for f in await self._play.faults()]
-        self._active.options = [("all" if faults else "none", None), *faults]
+        self._active.options = [("all" if faults else "none", ALL), *faults]
+        self._active.value = ALL
 
     async def _stop(self) -> str:
         """The users go home; in place of the ticks, everything that was recorded."""
