@@ -90,7 +90,7 @@ def connections_leaked(parts: Parts) -> Parts:
     class Leaky(Database):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            self._places = asyncio.Semaphore(4)
+            self._places = asyncio.Semaphore(6)
 
         @contextlib.asynccontextmanager
         async def _connection(self) -> AsyncIterator[Connection]:

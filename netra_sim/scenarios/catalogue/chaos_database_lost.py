@@ -20,10 +20,10 @@ class Outage(Parameters):
     """Faults strike one after the other, from `first` on; after each there is some quiet to recover in."""
 
     users: int = Field(16, ge=2, le=5000, description="simulated users")
-    messages: int = Field(8, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(10, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
     first: float = Field(0.6, ge=0, le=600, description="seconds from the start of the load to the first fault")
-    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
+    quiet: float = Field(1.6, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
     refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
     killed: float = Field(0.4, gt=0, le=600, description="seconds between kill -9 and restart")
