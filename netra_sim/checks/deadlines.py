@@ -35,7 +35,7 @@ def nothing_held(
             told = f"{told}, by up to {seconds(longest)}; {first_at(held)}."
             return Finding("fail", told, notable(held, lambda facts: float(facts["over_s"])))
         least = min(-_over(history, op, 0.0) for op in judged)
-        spare = f"the closest had {seconds(least)} to spare"
+        spare = f"the closest had {seconds(abs(least))} to spare"
         if least < 0:
             spare = f"the latest used {seconds(-least)} of the slack"
         return Finding("pass", f"None of {counted(len(judged), 'request')} was held past its deadline; {spare}.")
