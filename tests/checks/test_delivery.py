@@ -64,16 +64,30 @@ def test_a_lost_last_event_is_convicted_by_the_store():
     assert verdict.evidence[0]["actor"] == "user-1"
 
 
+def test_a_client_that_awaits_its_answer_is_owed_the_last_event():
+    story = Story().login("user-1").connect("user-1").open_op("user-1", "chat", message_id="m-r-1")
+    story.send("user-1", "r-1").pass_(2).op("user-1", "history")
+    convicts(CHECK, without(story.audit().end(), frame(1)), "1 stored but never delivered")
+
+
+def test_the_first_of_several_lost_events_is_the_evidence():
+    (facts,) = convicts(CHECK, without(without(GOOD, frame(LAST)), frame(LAST - 1)), "2 stored but").evidence
+    assert (facts["seq"], facts["until"], facts["events"]) == (LAST - 1, LAST, 2)
+    seen = next(r for r in GOOD.records if frame(LAST - 1)(r))
+    assert abs(facts["t"] - GOOD.seconds(seen.t)) < 0.002
+
+
 def test_a_client_that_was_cut_off_at_the_end_is_owed_nothing():
     lost = without(GOOD, frame(LAST))
     for phase in ("invoke", "fail", "unknown"):
         passes(CHECK, inserted(lost, about("load_ended"), "user-1", "connect", phase, via="header"))
 
 
+@pytest.mark.parametrize("last", ["history", "send"])
 @pytest.mark.parametrize(("stays", "outcome"), [(0.9, passes), (1.1, convicts)])
-def test_a_client_is_owed_what_was_stored_in_good_time_before_it_left(stays, outcome):
+def test_a_client_is_owed_what_was_stored_in_good_time_before_it_left(stays, outcome, last):
     story = Story(step=0).login("user-1").connect("user-1").send("user-1", "r-1")
-    story.event("user-1", "r-1", 1, "agent_started").pass_(stays).op("user-1", "history", took=0)
+    story.event("user-1", "r-1", 1, "agent_started").pass_(stays).op("user-1", last, took=0)
     story.pass_(60).op("user-1", "logout")
     outcome(CHECK, without(story.audit().end(), frame(2)))
 
@@ -94,6 +108,12 @@ def test_what_came_after_the_reading_need_not_be_in_it():
     passes(CHECK, story.event("user-1", "r-1", 1, "agent_started").end())
 
 
+def test_what_came_just_as_the_store_was_read_must_be_in_it():
+    story = Story(step=0).login("user-1").connect("user-1").send("user-1", "r-1")
+    history = story.event("user-1", "r-1", 1, "agent_started").audit().end()
+    convicts(CHECK, restored(history, "user-1", lambda rows: rows[:-1]), "1 shown but not in the store")
+
+
 def test_a_replay_of_what_an_earlier_client_saw_is_convicted():
     story = Story().login("user-1").connect("user-1").chat("user-1", "r-1").connect("user-1").chat("user-1", "r-2")
     history = story.audit().end()
@@ -102,6 +122,9 @@ def test_a_replay_of_what_an_earlier_client_saw_is_convicted():
     late = History(r for n, r in enumerate(history.records) if n >= before or r.f in ("start", "login"))
     where = about("frame", type="message_accepted")
     convicts(CHECK, inserted(late, where, "user-1", "frame", "seen", **old), ": 1 sent again")
+    resumed = value_of(late, about("connect", "ok"))["last_seq"]
+    last = {**value_of(history, frame(resumed)), "connection": "c-2", "replayed": True}
+    convicts(CHECK, inserted(late, where, "user-1", "frame", "seen", **last), ": 1 sent again")
 
 
 def test_a_store_that_is_misnumbered_is_convicted():
@@ -113,10 +136,16 @@ def test_a_store_that_is_misnumbered_is_convicted():
         convicts(CHECK, restored(GOOD, "user-2", change), "1 misnumbered in the store")
 
 
-def test_a_counter_ahead_of_its_events_is_convicted():
+def test_the_first_of_several_gaps_is_the_evidence():
+    gaps = restored(GOOD, "user-2", lambda rows: [*rows[:3], *rows[4:6], *rows[7:]])
+    assert [facts["seq"] for facts in convicts(CHECK, gaps).evidence if facts["problem"] == "misnumbered"] == [5]
+
+
+def test_a_counter_that_is_not_its_events_is_convicted():
     where = about("events", user_id=user("user-1"))
     passes(CHECK, told(GOOD, where, last_seq=LAST))
-    convicts(CHECK, told(GOOD, where, last_seq=LAST + 1), "1 misnumbered in the store")
+    for counter in (LAST - 1, LAST + 1):
+        convicts(CHECK, told(GOOD, where, last_seq=counter), "1 misnumbered in the store")
 
 
 def test_a_client_that_joins_late_starts_at_its_resume_point():
@@ -146,6 +175,8 @@ def test_a_client_whose_first_connect_was_not_recorded_starts_at_its_first_frame
     passes(CHECK, strangers)
     passes(CHECK, without(strangers, frame(1, "user-2")))
     convicts(CHECK, without(strangers, frame(2, "user-2")), ": 1 skipped")
+    last = value_of(GOOD, about("events", user_id=user("user-2")))["seqs"][-1]
+    passes(CHECK, without(strangers, frame(last, "user-2")))  # nobody knows whether it was connected at its end
 
 
 def test_a_client_that_never_signed_in_is_the_user_of_his_socket():

@@ -46,6 +46,19 @@ def test_an_unknown_outcome_afterwards_is_no_success():
     convicts(CHECK, history, "40 of 43")
 
 
+def test_an_unknown_outcome_is_not_the_moment_of_the_recovery():
+    convicts(CHECK, outage((20.5, "unknown"), *steady(30.0)), "Back 10.1 s after")
+
+
+def test_the_ops_that_did_not_succeed_are_the_evidence():
+    mixed = [(20.5, "ok"), (21.0, "unknown"), (22.0, "ok"), *((23.0 + n, "fail") for n in range(9)), (32.5, "ok")]
+    _, first, last = convicts(recovers(6.0, at_least=0.5, enough=3), outage(*mixed), "never came back").evidence
+    assert [(facts["t"], facts["outcome"]) for facts in (first, last)] == [(21.0, "unknown"), (31.0, "fail")]
+    later = [*steady(21.0), (30.0, "unknown"), (31.0, "fail"), *steady(32.0, n=5)]
+    _, first, last = passes(CHECK, outage(*later)).evidence
+    assert [(facts["t"], facts["outcome"]) for facts in (first, last)] == [(30.0, "unknown"), (31.0, "fail")]
+
+
 def test_a_lone_success_between_failures_is_no_recovery():
     ops = [(20.5, "ok"), *((20.6 + n * 0.1, "fail") for n in range(10)), *steady(24.0)]
     assert "Back 4.1 s after" in passes(CHECK, outage(*ops)).observed
@@ -65,6 +78,7 @@ def test_no_recovery_at_all_is_convicted():
 def test_ops_from_before_the_heal_or_after_the_load_do_not_count():
     history = outage((19.99, "ok"), *((20.5 + n, "fail") for n in range(10)), (41.0, "ok"))
     assert "0 of 10 succeeded" in convicts(CHECK, _load_ends(history, 40.5)).observed
+    convicts(CHECK, _load_ends(history, 41.0), "Back 21.1 s after", "1 of 1 op ")
 
 
 def _load_ends(history: History, t: float) -> History:
@@ -77,6 +91,7 @@ def _load_ends(history: History, t: float) -> History:
     [
         (outage(), "No sends were made"),
         (outage((27.0, "ok")), "Only 1 op of sends were made"),
+        (outage((26.000000001, "ok")), "Only 1 op of sends were made"),
         (outage(*steady(21.0), healed=None), "never struck"),
         (outage(*steady(21.0), hits=0), "never struck"),
         (Story().op("user-1", "send").end(), "No kill was planned"),
@@ -84,6 +99,10 @@ def _load_ends(history: History, t: float) -> History:
 )
 def test_what_cannot_be_judged_is_unknown(history, words):
     cannot_tell(CHECK, history, words)
+
+
+def test_ops_from_just_the_limit_on_are_judged():
+    convicts(CHECK, outage((26.0, "ok")), "6.1 s after")
 
 
 def test_a_fault_that_was_never_healed_is_unknown():
@@ -111,8 +130,19 @@ def test_each_of_two_faults_is_judged():
     convicts(CHECK, after_each("fail", "ok"), "after the kill of postgres was healed: 0 of 20 succeeded")
 
 
+def test_a_fault_after_which_nobody_asked_leaves_it_open():
+    quiet = History(r for r in after_each("ok", "ok").records if r.f != "send" or r.t < 22_000_000_000)
+    cannot_tell(CHECK, quiet, "No sends were made")
+
+
+def test_a_blow_that_is_over_at_once_is_not_the_next_one():
+    story = Story(step=0).fault("kill", "postgres", 10.0, 10.0).at(11.0).op("user-1", "send")
+    passes(CHECK, story.at(40.0).seen("run", "load_ended").end())
+
+
 def test_the_damage_of_the_next_fault_is_not_this_recoverys():
-    passes(CHECK, after_each("ok", "fail", other="timeout"))
+    for other in ("delay", "timeout"):
+        passes(CHECK, after_each("ok", "fail", other=other))
     convicts(CHECK, after_each("fail", "fail", other="timeout"), "0 of 20 succeeded")
     assert "20 of 20 ops" in passes(CHECK, after_each("ok", "ok", other="timeout")).observed
 
@@ -121,6 +151,12 @@ def test_an_op_that_the_next_fault_cut_off_is_not_this_recoverys():
     story = Story(step=0).fault("kill", "postgres", 10.0, 12.0).at(13.0).op("user-1", "send").at(19.95)
     story.op("user-1", "send", "unknown", took=0.1).fault("timeout", "postgres", 20.0, 22.0)
     assert "1 of 1 op " in passes(CHECK, story.at(40.0).seen("run", "load_ended").end()).observed
+
+
+def test_an_op_that_was_over_as_the_next_fault_struck_is_judged():
+    story = Story(step=0).fault("kill", "postgres", 10.0, 12.0).at(13.0).op("user-1", "send").at(19.9)
+    story.op("user-1", "send").fault("timeout", "postgres", 20.0, 22.0)
+    assert "2 of 2 ops" in passes(CHECK, story.at(40.0).seen("run", "load_ended").end()).observed
 
 
 def test_the_pool_recovers_after_a_stall():
