@@ -16,6 +16,7 @@ from tests.checks.story import (
     restored,
     script,
     told,
+    user,
     without,
 )
 
@@ -71,6 +72,7 @@ ILLEGAL = {
     ),
     "starts twice": ([*FULL[:-1], ("agent_started", "data", "", ""), FULL[-1]], "data starts twice"),
     "ends twice": ([*FULL[:-1], ("agent_error", "data", "", ""), FULL[-1]], "of data comes after it ended"),
+    "data starts before the supervisor": ([("agent_started", "data", "", ""), *FULL], "data starts before the"),
     "starts before the supervisor": (_move(FULL, "agent_started", "supervisor", 1), "before the supervisor"),
     "the supervisor ends too early": (_move(FULL, "agent_completed", "supervisor", len(FULL) - 2), "before reporting"),
     "speaks after the supervisor": ([*FULL, ("agent_thinking", "reporting", "", "")], "after the supervisor's end"),
@@ -110,6 +112,23 @@ def test_a_dying_agent_takes_its_open_call_with_it():
     convicts(CHECK, tell([("agent_started", "supervisor", "", ""), *data, late, *ends]), "comes after it ended")
 
 
+@pytest.mark.parametrize(("one", "other"), [("data", "data_helper"), ("data_helper", "data")])
+def test_an_agent_may_end_while_anothers_tool_is_running(one, other):
+    starts = [("agent_started", agent, "", "") for agent in ("supervisor", one, other)]
+    call = [(f"tool_{what}", one, "query", "call-1") for what in ("executing", "completed")]
+    ends = [("agent_completed", one, "", ""), ("agent_error", "supervisor", "", "")]
+    passes(CHECK, tell([*starts, call[0], ("agent_completed", other, "", ""), call[1], *ends]))
+
+
+def test_the_offence_tells_whose_run_it_was_and_when():
+    for events in (ILLEGAL["starts twice"][0], FULL[:-1]):
+        history = tell(events)
+        (facts,) = convicts(CHECK, history).evidence
+        assert (facts["user"], facts["run"]) == (user("user-1"), "r-1")
+    last = max(r.t for r in history.seen("frame"))
+    assert abs(facts["t"] - history.seconds(last)) < 0.001
+
+
 def test_what_the_user_missed_is_taken_from_the_store():
     passes(CHECK, without(good(), about("frame", type="tool_executing")))
 
@@ -143,13 +162,23 @@ def test_an_acknowledged_run_without_events_is_convicted():
     passes(
         CHECK, story.op("user-1", "send", "fail", told={"code": "store_unavailable"}, message_id="m-8").audit().end()
     )
+    for outcome in ("fail", "unknown"):
+        story.op("user-1", "send", outcome, told={"run_id": "r-8"}, message_id="m-8")
+    passes(CHECK, story.audit().end())
     story.op("user-1", "send", told={"run_id": "r-9", "message_id": "m-9"}, message_id="m-9")
     convicts(CHECK, story.audit().end(), "1 of 2 runs", "no events at all", "r-9")
 
 
 def test_a_run_without_an_end_is_unknown_while_the_store_was_not_read():
-    cannot_tell(CHECK, tell(FULL[:-1], audited=False), "the store was not read")
+    cannot_tell(CHECK, tell(FULL[:-1], audited=False), "1 of 1 run have no end, and the store was not read")
     passes(CHECK, tell(FULL, audited=False))
+
+
+def test_a_run_may_begin_the_users_stream():
+    story = Story().login("user-1").connect("user-1")
+    for number, event in enumerate(FULL, start=1):
+        story.event("user-1", "r-1", number, *event)
+    passes(CHECK, story.audit().end())
 
 
 def test_no_run_is_unknown():

@@ -70,8 +70,15 @@ def test_a_whole_answer_without_its_figures_must_say_so(agent, kept_by, name):
     lacking = result(GOOD, "r-1", kept_by, None if kept_by == agent else dropped("savings", "improvement_percent"))
     convicts(CHECK, lacking, f"{name} and does not say that {agent} is missing" if agent == "data" else "lacks savings")
     passes(CHECK, result(lacking, "r-1", "supervisor", lambda said: {**said, "missing": [agent]}))
-    passes(CHECK, run_row(lacking, "r-1", status="failed"))
+    for status in ("cancelled", "failed"):
+        passes(CHECK, run_row(lacking, "r-1", status=status))
+    convicts(CHECK, rows(lacking, "runs", reversed), f"does not say that {agent} is missing")
     convicts(CHECK, result(lacking, "r-1", "supervisor", lambda said: {**said, "missing": ["actions"]}), agent)
+
+
+def test_the_data_agent_must_state_its_figures_in_a_partial_answer_too():
+    lacking = result(GOOD, "r-2", "data", dropped("p95_latency_ms"))
+    convicts(CHECK, lacking, "data says p95_latency_ms None")
 
 
 def test_a_completed_run_without_a_stored_answer_is_convicted():

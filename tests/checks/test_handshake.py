@@ -21,6 +21,11 @@ def test_a_welcome_without_a_positive_limit_is_convicted(limit, value):
     convicts(WELCOME, told(GOOD, BY_HEADER, config={**CONFIG, limit: value}), f"no positive {limit}")
 
 
+@pytest.mark.parametrize("limit", LIMITS)
+def test_any_limit_above_zero_will_do(limit):
+    passes(WELCOME, told(GOOD, BY_HEADER, config={**CONFIG, limit: 0.5}))
+
+
 def test_a_welcome_without_its_own_connection_id_is_convicted():
     convicts(WELCOME, told(GOOD, BY_HEADER, connection_id=""), "no connection id")
     convicts(WELCOME, told(GOOD, BY_HEADER, connection_id=None), "no connection id")

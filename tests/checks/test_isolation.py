@@ -37,5 +37,14 @@ def test_one_user_alone_proves_nothing():
     convicts(CHECK, told(alone, about("frame"), foreign=["canary-of-another"]))
 
 
+def test_two_users_are_enough():
+    passes(CHECK, History(r for r in GOOD.records if r.f != "frame" or r.actor != "user-3"))
+
+
+def test_three_canaries_of_a_frame_are_told():
+    (facts,) = convicts(CHECK, told(GOOD, about("frame"), foreign=["a", "b", "c", "d"])).evidence
+    assert facts["foreign"] == ["a", "b", "c"]
+
+
 def test_rows_that_nobody_searched_are_unknown():
     cannot_tell(CHECK, without(GOOD, about("foreign_rows")), "not searched")

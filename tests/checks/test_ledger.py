@@ -25,7 +25,8 @@ ROW = [user("user-1"), "m-0"]
 
 
 def test_the_good_history_passes():
-    assert "All 4 acknowledged messages are stored exactly once" in passes(CHECK, GOOD).observed
+    told_ = passes(CHECK, GOOD).observed
+    assert told_ == "All 4 acknowledged messages are stored exactly once; no other was sent."
 
 
 def test_a_lost_message_is_convicted_in_plain_words():
@@ -48,19 +49,30 @@ def test_an_unknown_send_may_be_there_or_not():
     passes(CHECK, sends("ok", "unknown", rows=[ROW, [ROW[0], "m-1"]]))
 
 
+def test_a_message_that_nobody_sent_is_the_evidence():
+    (facts,) = convicts(CHECK, reading(GOOD, [*ROWS, ["u-9", "m-9"]])).evidence
+    assert (facts["user"], facts["message_id"]) == ("u-9", "m-9")
+
+
 def test_no_send_may_be_there_twice():
     for outcome in ("ok", "fail", "unknown"):
         twice = [ROW, [ROW[0], "m-1"], [ROW[0], "m-1"]]
         convicts(CHECK, sends("ok", outcome, rows=twice), "1 message is stored more than once")
-    passes(CHECK, sends("ok", "fail", rows=[ROW, [ROW[0], "m-1"]]))
+    assert "1 other message" in passes(CHECK, sends("ok", "fail", rows=[ROW, [ROW[0], "m-1"]])).observed
 
 
 def test_a_message_sent_again_is_acknowledged_once_it_was_acknowledged():
-    story = Story().login("user-1")
-    for outcome in ("unknown", "ok", "unknown"):
-        story.op("user-1", "send", outcome, message_id="m-0")
-    history = story.audit().end()
-    passes(CHECK, reading(history, [ROW]))
+    for other in ("unknown", "fail"):
+        story = Story().login("user-1")
+        for outcome in (other, "ok", other):
+            story.op("user-1", "send", outcome, message_id="m-0")
+        history = story.audit().end()
+        passes(CHECK, reading(history, [ROW]))
+        convicts(CHECK, reading(history, []), "1 of 1 acknowledged message is missing")
+
+
+def test_what_was_acknowledged_just_as_the_store_was_read_must_be_in_it():
+    history = Story(step=0).login("user-1").op("user-1", "send", message_id="m-0").audit().end()
     convicts(CHECK, reading(history, []), "1 of 1 acknowledged message is missing")
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_sim.checks.order import ROUTES, dependencies_hold, independent_overlap
+from netra_sim.checks.order import ROUTES, Span, dependencies_hold, independent_overlap
 from tests.checks.story import Story, about, cannot_tell, convicts, good, passes, script
 from tests.checks.test_events import tell
 
@@ -75,7 +75,24 @@ def test_a_run_that_stops_early_breaks_no_dependency():
 
 def test_nothing_to_wait_for_is_unknown():
     cannot_tell(DEPENDENCIES, tell(_lives("triage")))
+    cannot_tell(DEPENDENCIES, tell(_lives("supervisor")))
     cannot_tell(DEPENDENCIES, Story().end())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ((1, 3), (2, 4), True),
+        ((1, 2), (2, 3), False),
+        ((1, 2), (5, 6), False),
+        ((1, None), (5, 6), True),
+        ((1, 2), (5, None), False),
+        ((1, None), (2, None), True),
+    ],
+)
+def test_spans_overlap_when_each_starts_before_the_other_ends(one, other, overlap):
+    a, b = (Span(start, end, "", 0.0) for start, end in (one, other))
+    assert (a.overlaps(b), b.overlaps(a)) == (overlap, overlap)
 
 
 def _in_sequence() -> list[tuple[str, str, str, str]]:
@@ -114,6 +131,7 @@ def test_nine_in_ten_must_overlap(apart, outcome):
         for number, event in enumerate(_in_sequence() if n < apart else script("partial"), start=1):
             story.event("user-1", f"r-{n}", number, *event)
     outcome(OVERLAP, story.audit().end())
+    passes(independent_overlap(0.5), story.end())
 
 
 def test_one_kind_does_not_hide_behind_the_other():

@@ -36,6 +36,11 @@ def test_an_unknown_completeness_need_not_occur():
     passes(CHECK, run_row(GOOD, "r-4", status="failed"))
 
 
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_a_run_that_was_not_completed_is_not_judged(status):
+    passes(CHECK, run_row(GOOD, "r-4", status=status, route=None))
+
+
 @pytest.mark.parametrize("run", OWNERS)
 def test_any_other_route_than_the_datas_is_convicted(run):
     for route in ("sufficient", "partial", "insufficient", None, "scenic"):

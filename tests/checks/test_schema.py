@@ -42,6 +42,7 @@ BAD_VALUES = [
 BOUNDS = [
     ("triage", "completeness", (0, 1, 0.5)),
     ("data", "total_cost", (0, 1e12)),
+    ("data", "p95_latency_ms", (0, 2150)),
     ("optimization", "savings", (0, 1_000_000)),
     ("optimization", "improvement_percent", (-100, 10_000)),
     ("actions", "steps", (["a"], ["a", "b", "c"])),
@@ -57,6 +58,12 @@ def test_the_good_history_fits():
 @pytest.mark.parametrize(("agent", "key", "value"), BAD_VALUES)
 def test_a_value_out_of_type_or_bounds_does_not_fit(agent, key, value):
     assert f"{key} of {agent} is " in (misfit(agent, {**RESULTS[agent], key: value}) or "")
+
+
+def test_what_is_allowed_is_told():
+    assert (misfit("data", {**RESULTS["data"], "total_cost": -1}) or "").endswith("-1, not a number of at least 0")
+    assert (misfit("triage", {**RESULTS["triage"], "completeness": 2}) or "").endswith("2, not a number from 0 to 1")
+    assert (misfit("supervisor", {**ANSWER, "missing": None}) or "").endswith("None, not a list of 0 to 6 texts")
 
 
 @pytest.mark.parametrize(("agent", "key", "values"), BOUNDS)

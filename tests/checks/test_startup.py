@@ -1,6 +1,6 @@
 from netra_sim.checks.startup import answered_from_nothing, stored_everywhere
 from netra_sim.kernel.history import History, Record
-from tests.checks.story import Story, about, cannot_tell, convicts, good, passes, told, user, without
+from tests.checks.story import Story, about, cannot_tell, convicts, good, inserted, passes, renamed, told, user, without
 
 COLD = answered_from_nothing(30.0, 5.0)
 
@@ -19,15 +19,27 @@ def test_the_first_answer_in_time_passes_and_names_the_longest_part():
 
 def test_a_late_first_answer_is_convicted_with_the_slow_part():
     verdict = convicts(answered_from_nothing(4.9, 1.0), cold().end(), "5 s after nothing")
-    assert "start of postgres" in [facts["what"] for facts in verdict.evidence]
+    assert {facts["what"]: facts["which"] for facts in verdict.evidence}["start of postgres"] == "first and worst"
+    slower = cold().op("user-1", "login", took=3.0).op("user-2", "chat", took=0.1).end()
+    which = {facts["what"]: facts["which"] for facts in convicts(answered_from_nothing(4.9, 1.0), slower).evidence}
+    assert which == {"start of postgres": "first", "login": "worst", "chat": "last"}
+    assert "the longest part was login with 3 s" in passes(COLD, slower).observed
+
+
+def test_exactly_the_limit_is_in_time():
+    passes(answered_from_nothing(5.0, 5.0), cold().end())
 
 
 def test_only_the_first_answer_counts():
     passes(COLD, cold().op("user-2", "chat", took=60).end())
+    history = cold().op("user-2", "chat").end()
+    passes(COLD, renamed(history, about("chat", "ok", actor="user-1"), t=history.start + 100_000_000_000))
 
 
 def test_no_answer_is_a_failure_and_no_start_is_no_cold_start():
-    convicts(COLD, cold("fail").end(), "No question was answered")
+    for outcome in ("fail", "unknown"):
+        convicts(COLD, cold(outcome).end(), "No question was answered")
+        cannot_tell(COLD, renamed(cold().end(), about("connect", "ok"), phase=outcome), "no connect")
     cannot_tell(COLD, good(), "no cold start")
     cannot_tell(COLD, without(cold().end(), about("connect", "invoke")), "no connect")
 
@@ -46,7 +58,20 @@ def test_answers_that_both_stores_hold_pass():
 
 def test_a_stream_that_redis_lacks_or_holds_in_part_is_convicted():
     convicts(stored_everywhere(), kept({user("user-1"): 0}), "Redis holds the stream up to 0")
-    convicts(stored_everywhere(), kept({user("user-1"): 3}), "up to 3")
+    for last in (3, 999):
+        convicts(stored_everywhere(), kept({user("user-1"): last}), f"up to {last}")
+
+
+def test_events_that_postgres_lacks_are_convicted():
+    where = about("events", user_id=user("user-1"))
+    for history in (without(kept(), where), told(kept(), where, seqs=[])):
+        convicts(stored_everywhere(), history, "Postgres has no event of the user")
+
+
+def test_a_chat_that_was_not_answered_need_not_be_stored():
+    for phase in ("fail", "unknown"):
+        lost = inserted(kept(), about("load_ended"), "user-9", "chat", "invoke", message_id="m-9")
+        passes(stored_everywhere(), inserted(lost, about("load_ended"), "user-9", "chat", phase, run_id="r-9"))
 
 
 def test_a_run_that_postgres_lacks_or_that_has_not_completed_is_convicted():

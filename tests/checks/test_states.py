@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.checks.states import LEGAL, chain_problem, legal_transitions
-from tests.checks.story import CHAIN, Story, about, cannot_tell, convicts, good, passes, told, twice, without
+from tests.checks.story import CHAIN, Story, about, cannot_tell, convicts, good, inserted, passes, told, twice, without
 
 CHECK = legal_transitions()
 TERMINAL = {state for state, after in LEGAL.items() if not after}
@@ -25,6 +25,7 @@ BAD_CHAINS = {
     "it rises from the dead": ([["pending", "dead"], ["dead", "running"]], "dead may not become running"),
     "a state nobody knows": ([["pending", "lost"]], "pending may not become lost"),
     "another end than its row": ([*CHAIN[:3], ["completing", "failed"]], "ends in failed, its row says completed"),
+    "an end before its row's by name": ([*CHAIN[:2], ["running", "cancelled"]], "in cancelled, its row says completed"),
     "an empty chain": ([], "no stored chain"),
 }
 
@@ -37,6 +38,12 @@ def test_a_bad_chain_is_convicted(case):
 
 def test_a_run_without_a_chain_is_convicted():
     convicts(CHECK, without(good(), about("transitions", run_id="r-3")), "no stored chain", "r-3")
+
+
+def test_only_the_auditors_chains_count():
+    where = about("foreign_rows")
+    for actor in ("aide", "zealot"):
+        passes(CHECK, inserted(good(), where, actor, "transitions", "seen", run_id="r-2", chain=CHAIN[:2]))
 
 
 def test_a_chain_without_a_run_is_convicted():

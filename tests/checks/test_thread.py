@@ -26,8 +26,10 @@ def test_an_answer_that_is_not_stored_is_convicted(run):
 
 
 def test_an_answer_in_the_wrong_place_or_empty_is_convicted():
-    convicts(CHECK, changed("r-2", thread_id="t-2"), "in another thread", "r-2")
-    convicts(CHECK, changed("r-2", user_id=user("user-1")), "for another user", "r-2")
+    for other in ("t-0", "t-2"):
+        convicts(CHECK, changed("r-2", thread_id=other), "in another thread", "r-2")
+    for stranger in ("", user("user-1"), "z"):
+        convicts(CHECK, changed("r-2", user_id=stranger), "for another user", "r-2")
     convicts(CHECK, changed("r-2", text=" "), "answer is empty", "r-2")
     convicts(CHECK, changed("r-2", text=None), "answer is empty", "r-2")
 
@@ -35,6 +37,10 @@ def test_an_answer_in_the_wrong_place_or_empty_is_convicted():
 def test_a_later_read_that_does_not_list_the_answer_is_convicted():
     convicts(CHECK, told(GOOD, READ, runs=[]), "1 of 4 answers", "a later read", "r-1")
     convicts(CHECK, told(GOOD, READ, runs=["r-2"]), "a later read", "r-1")
+    whole = renamed(GOOD, READ, value={"status": 200, "runs": []})
+    convicts(CHECK, whole, "a later read", "r-1")
+    answer = next(r for r in GOOD.records if about("chat", "ok", actor="user-1")(r))
+    convicts(CHECK, renamed(whole, about("history", "invoke", actor="user-1"), t=answer.t), "a later read", "r-1")
 
 
 def test_a_read_that_shows_the_first_page_alone_is_not_held_against_it():
@@ -55,7 +61,8 @@ def test_a_read_before_the_answer_of_another_thread_or_in_vain_is_not_held_again
 
 def test_chats_that_did_not_end_well_are_not_judged():
     gone = rows(GOOD, "answers", lambda of: [row for row in of if row["run_id"] != "r-2"])
-    passes(CHECK, renamed(gone, about("chat", "ok", actor="user-2"), phase="fail"))
+    for phase in ("fail", "unknown"):
+        passes(CHECK, renamed(gone, about("chat", "ok", actor="user-2"), phase=phase))
     passes(CHECK, without(gone, about("chat", "ok", actor="user-2")))
 
 

@@ -35,6 +35,19 @@ def test_a_fault_that_struck_leaves_a_pass():
     passes(PASS, Story().fault("kill", "postgres", 1.0, 2.0).end())
 
 
+def test_the_first_three_faults_that_never_struck_are_the_evidence():
+    story = Story()
+    for n in range(4):
+        story.fault("kill", f"worker-{n}", None, None)
+    evidence = judge(PASS, story.end()).evidence
+    assert [(facts["target"], facts["hits"]) for facts in evidence] == [(f"worker-{n}", 0) for n in range(3)]
+
+
+def test_an_unknown_keeps_its_words_whatever_the_fault_did():
+    dumb = Check("dumb", "x", (), lambda history: Finding("unknown", "Nothing was read."))
+    assert judge(dumb, Story().fault("kill", "postgres", None, None).end()).observed == "Nothing was read."
+
+
 def test_a_failure_stays_one_whatever_the_fault_did():
     fails = Check("bad", "x", (), lambda history: Finding("fail", "Broken.", ({"which": "only", "t": 0.0},)))
     convicts(fails, Story().fault("kill", "postgres", None, None, 0).end())
@@ -42,7 +55,7 @@ def test_a_failure_stays_one_whatever_the_fault_did():
 
 def test_the_worst_outcome_wins():
     assert worst(["pass", "unknown", "fail"]) == "fail"
-    assert worst(["unknown", "pass"]) == "unknown"
+    assert worst(["unknown", "pass"]) == worst(["pass", "unknown"]) == "unknown"
     assert worst(["pass", "pass"]) == "pass"
     assert worst([]) == "unknown"
 
