@@ -8,7 +8,7 @@ import pytest
 from netra_sim.checks import model
 from netra_sim.checks.verdict import Check
 from netra_sim.kernel.history import History, HistoryWriter
-from tests.checks.story import _Hand, about, cannot_tell, convicts, passes, script, told, user
+from tests.checks.story import _Hand, about, cannot_tell, convicts, passes, renamed, script, told, user, value_of, without
 
 MARK = "(incomplete"
 FULL: dict[str, Any] = {"partial": False, "missing": [], "by": "primary"}
@@ -78,6 +78,7 @@ def story(edit: Edit = lambda _p, _n, result: result, calls: int = 2) -> History
         what()
     hand.ns = 1_000_000_000 + round(112 * 1e9)
     writer.seen("run", "load_ended", users=1, planned_arrivals=1)
+    hand.ns += 1_000_000_000
     writer.seen("auditor", "llm_calls", rows=rows)
     writer.seen("auditor", "answers", rows=answers)
     return writer.freeze()
@@ -193,3 +194,108 @@ def test_what_never_happened_cannot_be_judged():
     cannot_tell(model.full_answers("quake", 0.95, 8), story(), "did not strike")
     cannot_tell(model.full_answers("mix", 0.95, 11), story(), "Only 10 runs")
     cannot_tell(model.no_storm("outage", 1.2, 11), story(), "Only 10 runs")
+
+
+@pytest.mark.parametrize("phase", ["fail", "unknown"])
+def test_a_chat_that_did_not_end_well_is_no_answer_whatever_it_says(phase: str):
+    for name, run in (("full_answers", "mix-3"), ("full_or_partial", "stall-3")):
+        convicts(CHECKS[name], renamed(story(), about("chat", "ok", run_id=run), phase=phase), "9 of 10")
+
+
+def test_just_enough_runs_and_just_the_share_will_do():
+    passes(model.full_answers("mix", 0.9, 10), story(only("mix", PARTIAL)))
+    assert "the slowest after 0.5 s" in passes(model.told_in_outage("outage", 0.5, 10), story()).observed
+    ended = {r.id for r in story().records if str(r.value.get("message_id")).startswith("m-end")}
+    ten_calm = History(r for r in story().records if r.f != "chat" or r.id not in ended)
+    passes(model.no_storm("outage", 1.2, 10), ten_calm)
+
+
+@pytest.mark.parametrize("other", ["aide", "primary"])
+def test_the_fallback_must_have_written_a_quarter(other: str):
+    def wrote(n_: int) -> History:
+        return story(lambda label, n, r: {**FULL, "by": other} if label == "hung" and n >= n_ else r)
+
+    passes(CHECKS["answered_by"], wrote(3))
+    evidence = convicts(CHECKS["answered_by"], wrote(2), "wrote in 2").evidence
+    assert {facts["by"] for facts in evidence} == {other}
+    eight = wrote(2)
+    for n in (8, 9):
+        eight = renamed(eight, about("chat", "invoke", message_id=f"m-hung-{n}"), f="ask")
+    passes(CHECKS["answered_by"], eight)
+    cannot_tell(model.answered_by("hung", "fallback", 0.95, 11), wrote(0), "Only 10 runs")
+
+
+def test_what_began_under_the_next_fault_or_never_ended_is_not_of_the_recovery():
+    cannot_tell(model.full_again("stall", 5.0, 0.95, 8), story(), "Only 0 runs")
+    assert "9 of 9 runs" in passes(CHECKS["full_again"], story(only("end", None))).observed
+
+
+def test_a_run_without_the_supervisors_end_is_found():
+    end = ("outage-2", "supervisor", "agent_completed")
+    keys = ("run_id", "agent", "type")
+    cut = History(r for r in story().records if tuple(map(r.value.get, keys)) != end)
+    convicts(CHECKS["told_in_outage"], cut, "it has no end")
+
+
+@pytest.mark.parametrize("change", [{"status": 200}, {"status": 503}, {"retry_after": None}])
+def test_only_a_refusal_with_retry_after_asks_to_wait(change: dict[str, Any]):
+    cannot_tell(CHECKS["retry_after_honoured"], changed(lambda row: row["status"] == 429, **change), "No call was made")
+
+
+def more(*rows: dict[str, Any]) -> History:
+    """The model's log has these rows, too."""
+    history = story()
+    return told(history, about("llm_calls"), rows=[*value_of(history, about("llm_calls"))["rows"], *rows])
+
+
+def test_calls_are_counted_for_the_runs_that_met_no_fault_and_those_under_it():
+    twice = more(*(call(f"m-end-{n}", 100.0, k) for n in range(10) for k in (3, 4)))
+    assert "2.0 times, one without any fault 3.0 times" in passes(CHECKS["no_storm"], twice).observed
+    assert convicts(model.no_storm("outage", 1.0, 8), story()).evidence[0]["t"] == 80.0
+    passes(CHECKS["no_storm"], more(*({**call("", 85.0), "draw": draw} for draw in ["", "u/m-outage-0"] * 50)))
+    convicts(CHECKS["no_storm"], more(*[{**call("", 85.0), "draw": "u/m-outage-0/1"}] * 50), "7.0 times")
+
+
+def test_a_stream_that_never_began_did_not_stall_in_its_midst():
+    passes(model.stall_detected("stall", 0.5), story())
+    one = lambda row: row["draw"] == "u/m-stall-2/reporting/answer/1"  # noqa: E731
+    passes(CHECKS["stall_detected"], changed(one, silent=2.0, tokens=0))
+    (facts,) = convicts(CHECKS["stall_detected"], changed(one, silent=2.0, tokens=1)).evidence
+    assert facts["t"] == pytest.approx(60.1 + 2 * 0.8 + 0.3)
+
+
+def test_an_early_call_tells_when_it_came():
+    early = changed(lambda row: row["draw"] == "u/m-mix-0/data/answer/4", at=WALL + 12.5)
+    assert convicts(CHECKS["retry_after_honoured"], early).evidence[0]["t"] == 12.5
+
+
+@pytest.mark.parametrize(
+    ("agent", "outcome", "tokens", "judge"),
+    [
+        ("reporting", "ok", 60, passes),
+        ("reporting", "ok", 1, passes),
+        ("reporting", "refused", 0, convicts),
+        ("triage", "ok", 60, convicts),
+        ("data", "ok", 60, convicts),
+    ],
+)
+def test_only_a_report_of_which_nothing_else_was_heard_broke_off(agent, outcome, tokens, judge):
+    history = more(call("m-stall-4", 63.7, 2, agent, outcome=outcome, tokens=tokens))
+    rows = value_of(history, about("answers"))["rows"]
+    lost = [{**row, "text": "It costs 5 USD."} if row["run_id"] == "stall-4" else row for row in rows]
+    judge(CHECKS["partial_text_kept"], told(history, about("answers"), rows=lost))
+
+
+def test_the_beginning_of_raw_output_is_told():
+    rows = value_of(story(), about("answers"))["rows"]
+    raw = told(story(), about("answers"), rows=[{**rows[0], "text": '{"' + "x" * 100}, *rows[1:]])
+    assert len(convicts(CHECKS["never_raw"], raw).evidence[0]["text"]) == 80
+
+
+def test_what_nobody_read_or_no_fault_struck_cannot_be_judged():
+    for name in ("no_storm", "stall_detected", "partial_text_kept", "never_raw", "retry_after_honoured"):
+        cannot_tell(CHECKS[name], without(story(), about("llm_calls")))
+    for name in ("partial_text_kept", "never_raw"):
+        cannot_tell(CHECKS[name], without(story(), about("answers")), "not read")
+    cannot_tell(model.no_storm("quake", 1.2, 8), story(), "did not strike")
+    cannot_tell(model.stall_detected("quake", 0.8), story(), "did not strike")
