@@ -8,7 +8,19 @@ import pytest
 from netra_sim.checks import model
 from netra_sim.checks.verdict import Check
 from netra_sim.kernel.history import History, HistoryWriter
-from tests.checks.story import _Hand, about, cannot_tell, convicts, passes, renamed, script, told, user, value_of, without
+from tests.checks.story import (
+    _Hand,
+    about,
+    cannot_tell,
+    convicts,
+    passes,
+    renamed,
+    script,
+    told,
+    user,
+    value_of,
+    without,
+)
 
 MARK = "(incomplete"
 FULL: dict[str, Any] = {"partial": False, "missing": [], "by": "primary"}
@@ -242,15 +254,15 @@ def test_only_a_refusal_with_retry_after_asks_to_wait(change: dict[str, Any]):
     cannot_tell(CHECKS["retry_after_honoured"], changed(lambda row: row["status"] == 429, **change), "No call was made")
 
 
-def more(*rows: dict[str, Any]) -> History:
+def more(*rows: dict[str, Any], calls: int = 2) -> History:
     """The model's log has these rows, too."""
-    history = story()
+    history = story(calls=calls)
     return told(history, about("llm_calls"), rows=[*value_of(history, about("llm_calls"))["rows"], *rows])
 
 
 def test_calls_are_counted_for_the_runs_that_met_no_fault_and_those_under_it():
-    twice = more(*(call(f"m-end-{n}", 100.0, k) for n in range(10) for k in (3, 4)))
-    assert "2.0 times, one without any fault 3.0 times" in passes(CHECKS["no_storm"], twice).observed
+    twice = more(*(call(f"m-end-{n}", 100.0, k) for n in range(10) for k in (3, 4)), calls=3)
+    assert "3.0 times, one without any fault 3.0 times" in passes(CHECKS["no_storm"], twice).observed
     assert convicts(model.no_storm("outage", 1.0, 8), story()).evidence[0]["t"] == 80.0
     passes(CHECKS["no_storm"], more(*({**call("", 85.0), "draw": draw} for draw in ["", "u/m-outage-0"] * 50)))
     convicts(CHECKS["no_storm"], more(*[{**call("", 85.0), "draw": "u/m-outage-0/1"}] * 50), "7.0 times")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from netra_sim.checks.evidence import notable, percent
+from netra_sim.checks.evidence import be, notable, percent, seconds
 from netra_sim.checks.verdict import Check, Finding, judge, worst
 from netra_sim.kernel.history import History
 from tests.checks.story import Story, cannot_tell, convicts, good, passes
@@ -74,6 +74,11 @@ def test_a_share_is_never_rounded_up():
     assert percent(99_999, 100_000) == "99.99 %"
     assert percent(1, 1) == "100 %"
     assert percent(19, 20) == "95 %"
+
+
+def test_times_and_numbers_are_told_as_words():
+    assert [seconds(value) for value in (0.25, 99.94, 100, 1234.5)] == ["0.25 s", "99.9 s", "100 s", "1,234 s"]
+    assert [be(n) for n in (0, 1, 2)] == ["are", "is", "are"]
 
 
 def test_judging_does_not_change_the_history():
