@@ -98,8 +98,8 @@ def connections_leaked(parts: Parts) -> Parts:
             try:
                 async with super()._connection() as connection:
                     yield connection
-            except asyncio.CancelledError:
-                raise  # as it does when a time-out ends the call
+            except (asyncio.CancelledError, TimeoutError):
+                raise  # as it does when a time-out ends the call, or the connecting
             except BaseException:
                 self._places.release()
                 raise

@@ -90,6 +90,7 @@ async def _accounts(url: str, logs: str, users: int, given: Mapping[str, Any]) -
     """Accounts, their logs and their sessions, seeded in bulk; the tokens are signed as the worker signs them."""
     rng = Rng(7).child("users")
     people = [account(rng, number, FULL) for number in range(1, users + 1)]
+    await workload.prepare(logs)
     await tenants.seed(url, logs, rng, people, ROWS)
     key, ids = Key.generate(), {who.number: workload.user_id(rng, who) for who in people}
     tokens = Tokens([key], Settings.model_validate(dict(given)))

@@ -1,6 +1,7 @@
 """A notebook is a question: thin cells, every parameter of its scenario, the verdict last."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -39,6 +40,10 @@ class TestEveryNotebook:
         names = {node.targets[0].id for node in ast.parse(cell.source).body}
         (call,) = [c.source for c in book(path).cells if "await run(" in c.source]
         assert all(f"{name}={name}" in call for name in names)
+
+    def test_it_compares_with_controls_that_a_smoke_run_has(self, path):
+        shown = {name for c in book(path).cells for name in re.findall(r'report\.compare\("([^"]+)"', c.source)}
+        assert shown <= set(registry.find(f"{path.parent.name}/{path.stem}").smoke)
 
     def test_a_failing_verdict_raises_in_its_last_cell(self, path):
         assert book(path).cells[-1].source == "result.raise_unless_pass()"

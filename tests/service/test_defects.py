@@ -183,6 +183,8 @@ async def cache_required(deployment: Deployment, worker: Worker, user: User) -> 
 async def redis_only_fanout(deployment: Deployment, worker: Worker, user: User) -> None:
     other = await deployment.worker()
     async with without_redis(deployment), worker.socket(user.access) as deaf, other.socket(user.access) as client:
+        await deaf.send("ping")
+        assert (await deaf.next())["type"] == "pong"  # it has resumed: what comes from now on came by fan-out
         end = await client.chat()
         await deaf.send("ping")
         while (frame := await deaf.next())["type"] != "pong":

@@ -16,6 +16,7 @@ from netra_sim.users.session import Session
 from tests.service.platform import EVENTS, Platform, serving
 
 MESSAGE, THREAD = "7e0e7e0e-0000-4000-8000-000000000001", "7e0e7e0e-0000-4000-8000-000000000002"
+WHOLE = {"partial": False, "missing": [], "by": None}
 SAY = Say(0.1, MESSAGE, THREAD, "[data:full] What does it cost?")
 WHO = Persona(account(Rng(7), 1, Profile()), "header", False, False, True, (), (SAY,))
 
@@ -60,7 +61,7 @@ async def test_a_whole_life(platform: Platform, via: str):
     assert connect.value["via"] == via
     assert connect.result["subprotocol"] == ("jwt-auth" if via == "subprotocol" else None)
     assert send.result == {"run_id": platform.runs[MESSAGE], "message_id": MESSAGE}
-    assert chat.result == {"run_id": platform.runs[MESSAGE], "status": "completed", "partial": False}
+    assert chat.result == {"run_id": platform.runs[MESSAGE], "status": "completed", **WHOLE}
     page = {"messages": 2, "runs": [platform.runs[MESSAGE]], "more": False}
     assert read.result == {"status": 200, **page, "foreign": []}
     assert frames(history)[1:] == [("message_accepted", 1), *zip(EVENTS, range(2, 7), strict=True)]
