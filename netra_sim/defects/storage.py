@@ -20,6 +20,7 @@ from netra_sim.backend.store.database import Connection, Database
 from netra_sim.backend.store.redis import RedisStore
 
 log = logging.getLogger("netra.defects")
+LATE = (asyncio.CancelledError, TimeoutError)  # how a call ends that took too long
 
 
 def acknowledged_before_commit(parts: Parts) -> Parts:
@@ -95,15 +96,19 @@ def connections_leaked(parts: Parts) -> Parts:
         @contextlib.asynccontextmanager
         async def _connection(self) -> AsyncIterator[Connection]:
             await self._places.acquire()
+            kept = False
             try:
                 async with super()._connection() as connection:
-                    yield connection
-            except (asyncio.CancelledError, TimeoutError):
-                raise  # as it does when a time-out ends the call, or the connecting
-            except BaseException:
-                self._places.release()
+                    try:
+                        yield connection
+                    except LATE:
+                        kept = True  # whatever giving back the connection then raises
+                        raise
+            except LATE:
+                kept = True
                 raise
-            else:
-                self._places.release()
+            finally:
+                if not kept:
+                    self._places.release()
 
     return replace(parts, database=Leaky)

@@ -12,6 +12,7 @@ import pytest
 import redis.asyncio
 
 from netra_sim import defects
+from netra_sim.lab.stores import delete_keys
 from netra_sim.users import workload
 from tests.service.test_backend import tampered
 from tests.service.visitor import Client, Deployment, Frame, User, Worker
@@ -130,6 +131,8 @@ async def connections_leaked(deployment: Deployment, worker: Worker, user: User)
     await chat(deployment, worker, user)
     async with worker.http(user) as http:
         path = f"/threads/{uuid.uuid4()}/messages"
+        # The session is looked up anew and then known for a while: what is held below is held by the page itself.
+        await delete_keys(deployment.lab.redis.url, deployment.prefix)
         await asyncio.gather(*(http.get(path) for _ in range(30)))  # all of the pool's connections are open
         await deployment.lab.postgres.pause()
         try:
@@ -181,7 +184,7 @@ async def cache_required(deployment: Deployment, worker: Worker, user: User) -> 
 
 
 async def redis_only_fanout(deployment: Deployment, worker: Worker, user: User) -> None:
-    other = await deployment.worker()
+    other = await deployment.worker(parts="netra_sim.defects:redis_only_fanout")
     async with without_redis(deployment), worker.socket(user.access) as deaf, other.socket(user.access) as client:
         await deaf.send("ping")
         assert (await deaf.next())["type"] == "pong"  # it has resumed: what comes from now on came by fan-out

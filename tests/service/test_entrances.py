@@ -9,7 +9,6 @@ import pytest
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
 from netra_sim.scenarios.platform import platform
-from netra_sim.users import workload
 from tests.service.proxying import proxy_process
 from tests.service.visitor import Worker
 
@@ -23,7 +22,6 @@ async def test_users_of_the_second_entrance_chat_while_the_first_is_down(lab: La
             assert [at.entrance(number) for number in (1, 2, 3)] == [at.url, at.entrances[1], at.url]
             first, second = (Worker(urlsplit(url).port or 0, None) for url in at.entrances)
             assert await first.alive()
-            await workload.prepare(at.logs_url)
             user = await second.sign_up()
             await control.add_toxic(f"{name}/edge", {"type": "down"})
             with pytest.raises(httpx.TransportError):
