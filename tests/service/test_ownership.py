@@ -62,6 +62,7 @@ async def kernel(base: Path, prefix: tuple[str, ...]) -> AsyncIterator[Kernel]:
     environment = {
         **os.environ,
         "NETRA_DATA_DIR": str(base),
+        "HOME": str(base),  # ours may be closed to another user, and Postgres' client looks there for a password
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
