@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from random import Random
 
-from netra_sim.faults.kinds.base import Kind, Stub, Timer, Way
+from netra_sim.faults.kinds.base import Kind, Stub, Way
+from netra_sim.faults.kinds.pieces import Pieces
 
 
 @dataclass(frozen=True)
@@ -23,51 +23,13 @@ class Slicer(Kind):
         return _Knife(self, way, rng)
 
 
-class _Knife(Stub[Slicer]):
-    def __init__(self, kind: Slicer, way: Way, rng: Random) -> None:
-        super().__init__(kind, way, rng)
-        self._queue: deque[bytes] = deque()
-        self._held = 0
-        self._ended = False
-        self._timer: Timer | None = None
-
-    def data(self, chunk: bytes) -> None:
-        self.way.hit()
-        self._queue.append(chunk)
-        self._hold(len(chunk))
-        if self._timer is None:
-            self._cut()
-
-    def eof(self) -> None:
-        self._ended = True
-        if not self._queue:
-            self.way.eof()
-
-    def remove(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._queue:
-            self._pass(self._queue.popleft())
-
-    def _cut(self) -> None:
+class _Knife(Pieces[Slicer]):
+    def begin(self) -> None:
         """One piece now; the next after the pause."""
-        self._timer = None
+        self.timer = None
         spread = abs(self.kind.size_variation)
         size = max(1, self.kind.average_size + (self.rng.randint(-spread, spread) if spread else 0))
-        chunk = self._queue.popleft()
-        if len(chunk) > size:
-            self._queue.appendleft(chunk[size:])
-        if self._queue:
-            self._timer = self.way.later(max(0, self.kind.delay) / 1e6, self._cut)
-        self._pass(chunk[:size])
-
-    def _pass(self, piece: bytes) -> None:
-        self._hold(-len(piece))
-        self.way.write(piece)
-        if self._ended and not self._queue:
-            self.way.eof()
-
-    def _hold(self, more: int) -> None:
-        self._held += more
-        self.way.hold(self._held)
+        piece = self.cut(size)
+        if self.queue:
+            self.timer = self.way.later(max(0, self.kind.delay) / 1e6, self.begin)
+        self.hand_on(piece)
