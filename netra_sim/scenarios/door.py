@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import json
 import os
@@ -76,7 +75,6 @@ class Lab:
         self, spec: Scenario, parameters: Parameters, folder: Path, controls: Sequence[str] | None = None
     ) -> Result:
         _make(folder)
-        await _turn()
         asked = {
             "scenario": spec.name,
             "parameters": parameters.model_dump(mode="json"),
@@ -116,12 +114,6 @@ def _folder(spec: Scenario, parameters: Parameters) -> Path:
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-
-
-async def _turn() -> None:
-    """Wait for this run's turn to be measured, where a sweep gives turns: until then the lab is up, but idle."""
-    if gate := os.environ.get("NETRA_GATE"):
-        (await asyncio.to_thread(open, gate, "rb")).close()  # a named pipe opens when the other side does
 
 
 def new_folder(runs: Path, scenario: str, seed: int) -> Path:

@@ -19,10 +19,13 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     import papermill
     from traitlets.config import Config
 
-    papermill.execute_notebook(
-        str(notebook), str(output), parameters, cwd=str(notebook.parent), progress_bar=False, log_output=False,
-        kernel_name="python3", start_timeout=120, config=Config(KernelManager={"transport": "ipc"}),
-    )  # fmt: skip
+    # Without a folder of their own, kernels that start together in the same one take the same sockets.
+    with tempfile.TemporaryDirectory(prefix="netra-kernel-") as sockets:
+        ipc = {"transport": "ipc", "ip": f"{sockets}/ipc"}
+        papermill.execute_notebook(
+            str(notebook), str(output), parameters, cwd=str(notebook.parent), progress_bar=False, log_output=False,
+            kernel_name="python3", start_timeout=120, config=Config(KernelManager=ipc),
+        )  # fmt: skip
 
 
 def store(notebook: Path) -> None:

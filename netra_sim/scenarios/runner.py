@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +21,12 @@ from netra_sim.lab.lab import Lab
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.stopwatch import Stopwatch
 from netra_sim.scenarios.ticks import Watch
 from netra_sim.scenarios.trial import Trial
+from netra_sim.scenarios.turns import ENDED, PIPE, PROTECTED, WAITING, Turns
 
 SCHEMA = 1
-SIDE_BY_SIDE = 3  # controls at once in one lab
 Tell = Callable[[str, str], None]
 T = TypeVar("T")
 
@@ -34,10 +35,10 @@ async def run(
     lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None = None
 ) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
-    began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     refuse_what_is_not_ours(lab, scenario, parameters)
     checks = scenario.judges(parameters)
-    history, controls = await _trials(lab, scenario, parameters, folder, tell, watch)
+    stopwatch = Stopwatch()
+    history, controls = await _trials(lab, scenario, parameters, folder, tell, watch, stopwatch)
     verdicts = [judge(check, history) for check in checks]
     convictions = [_control(control, checks, seen) for control, seen in controls]
     result = {
@@ -54,8 +55,8 @@ async def run(
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,
         "time_scale": parameters.time_scale,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 3),
+        "started": stopwatch.started.isoformat(timespec="seconds"),
+        "seconds": round(stopwatch.seconds, 3),
         "checks": [_check(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)],
         "faults": faults(history),
         "controls": convictions,
@@ -74,20 +75,34 @@ async def run(
 
 
 async def _trials(
-    lab: Lab, scenario: Scenario, parameters: Parameters, folder: Path, tell: Tell, watch: Watch | None
+    lab: Lab,
+    scenario: Scenario,
+    parameters: Parameters,
+    folder: Path,
+    tell: Tell,
+    watch: Watch | None,
+    stopwatch: Stopwatch,
 ) -> tuple[History, list[tuple[Control, History]]]:
     """The history of the protected trial, which has the machine for itself, and that of each control."""
+    turns = Turns(os.environ.get(PIPE, ""))
     fewer = parameters.model_copy(update={"users": min(parameters.users, scenario.control_users)})
     stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
 
     async def trial(at: Lab, control: Control | None, number: int) -> History:
-        label, given = (control.name, fewer) if control else ("protected", parameters)
+        label, given = (control.name, fewer) if control else (PROTECTED, parameters)
         name = f"{stem}_{number}"
         at = Lab(seed=lab.seed, time_scale=lab.time_scale) if scenario.cold else at
         seen = None if control else watch
-        return await Trial(at, scenario, given, control, name, folder, lambda phase: tell(label, phase), seen).run()
+        tell(label, WAITING)
+        await turns.take()
+        try:
+            with stopwatch.running():
+                say = partial(tell, label)
+                return await Trial(at, scenario, given, control, name, folder, say, seen).run()
+        finally:
+            tell(label, ENDED)
 
-    async with _labs(lab, scenario) as labs:
+    async with _labs(lab, scenario, spare=not turns.given) as labs:
 
         async def controlled(number: int, control: Control) -> tuple[Control, History]:
             at = await labs.get()
@@ -102,17 +117,17 @@ async def _trials(
 
 
 @contextlib.asynccontextmanager
-async def _labs(lab: Lab, scenario: Scenario) -> AsyncIterator[asyncio.Queue[Lab]]:
+async def _labs(lab: Lab, scenario: Scenario, *, spare: bool) -> AsyncIterator[asyncio.Queue[Lab]]:
     """Where controls run, side by side: their limits are not judged, so they need not be alone.
 
-    A scenario that strikes the servers themselves needs them for itself, so a second lab takes every other control.
+    A scenario that strikes the servers themselves needs them for itself: with `spare`, a second lab takes every other
+    control; in a sweep, other scenarios' controls use that time.
     """
     labs: asyncio.Queue[Lab] = asyncio.Queue()
     async with contextlib.AsyncExitStack() as stack:
-        if scenario.exclusive:
-            places = [lab, await stack.enter_async_context(Lab(seed=lab.seed, time_scale=lab.time_scale))]
-        else:
-            places = [lab] * SIDE_BY_SIDE
+        places = [lab] * scenario.side_by_side
+        if scenario.exclusive and spare:
+            places.append(await stack.enter_async_context(Lab(seed=lab.seed, time_scale=lab.time_scale)))
         for place in places:
             labs.put_nowait(place)
         yield labs

@@ -136,6 +136,11 @@ class Scenario:
         return any(parameters == self.parameters.model_validate(chosen) for chosen in sets)
 
     @property
+    def side_by_side(self) -> int:
+        """How many of its controls a lab takes at once."""
+        return 1 if self.exclusive else 3
+
+    @property
     def group(self) -> str:
         """The first part of the name: golden, chaos, ..."""
         return self.name.split("/")[0]

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import psutil
+from typing import Any, Protocol
 
 from netra_sim.kernel.errors import UnknownName
-from netra_sim.reports.runs import VARIANT
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.door import new_folder
 from netra_sim.scenarios.parent import when_parent_ends
+from netra_sim.scenarios.running import Job, Running
 from netra_sim.scenarios.scenario import Scenario
 
 PASS, FAILED, ABORTED = 0, 1, 2
-GRACE = 4.0  # seconds for a lab to end in order after ctrl-C
 LOOK = 0.1  # seconds between looks at progress and processes
-
-
-@dataclass(frozen=True)
-class Job:
-    """One notebook to run, with its checked parameters and the folder that takes its run."""
-
-    scenario: Scenario
-    notebook: Path
-    parameters: dict[str, Any]
-    variant: str
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """For whoever watches."""
-        return self.scenario.name if self.variant == "smoke" else f"{self.scenario.name} ({self.variant})"
+LABS, COMING_UP = 8, 2  # labs at once at the most, and of these such as are just coming up
+CONTROLS = 4  # controls at once unless told
 
 
 def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, full: bool = False) -> list[Job]:
@@ -69,19 +47,18 @@ def _job(root: Path, runs: Path, scenario: Scenario, given: dict[str, Any]) -> J
     return Job(scenario, notebook, values, scenario.variant(checked), new_folder(runs, scenario.name, checked.seed))
 
 
-def sweep(jobs: Sequence[Job], at_once: int = 1) -> int:
+def sweep(jobs: Sequence[Job], at_once: int = CONTROLS) -> int:
     """Run the jobs; the exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
 
-    Of `at_once` jobs each is measured with the machine for itself, but while the controls of the last of them run, the
-    next one's kernel and lab come up: it then waits for its turn.
+    First the labs come up. Then each protected trial has the machine for itself, one after the other. Controls, whose
+    limits of time are not judged, run when no protected trial can: `at_once` of them, of all scenarios.
     """
     waiting, running, ended = list(jobs), list[Running](), list[Running]()
     with _interruptible() as stop:
         while (waiting or running) and not stop:
-            while waiting and len(running) < at_once + all(one.measured for one in running):
+            while waiting and len(running) < LABS and sum(one.coming_up for one in running) < COMING_UP:
                 running.append(Running.start(waiting.pop(0)))
-            for one in running[:at_once]:
-                one.admit()
+            give_turns(running, at_once)
             time.sleep(LOOK)
             for one in tuple(running):
                 one.tell()
@@ -92,87 +69,34 @@ def sweep(jobs: Sequence[Job], at_once: int = 1) -> int:
     return _exit_code(ended, missing=len(waiting))
 
 
-@dataclass
-class Running:
-    """A job under way: its process, and how much of its progress was told."""
+class Takes(Protocol):
+    """A run that takes turns."""
 
-    job: Job
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
-    began: float
-    told: int = 0
-    measured: bool = False
-    admitted: bool = False
+    coming_up: bool
+    wants_to_be_measured: bool
+    is_measured: bool  # at this moment
+    under_way: int  # controls
+    work_left: float  # seconds of controls that could run now, roughly; 0 when it can take no turn
 
-    @staticmethod
-    def start(job: Job) -> Running:
-        """In a process group of its own, so that ctrl-C reaches the sweep alone, which then ends all in order."""
-        job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / VARIANT).write_text(job.variant)
-        environment = {
-            **os.environ,
-            "NETRA_RUN_FOLDER": str(job.folder),
-            "NETRA_PROGRESS": str(job.folder / "progress.jsonl"),
-            "NETRA_SWEEP": "1",
-            "NETRA_GATE": str(job.folder / "gate"),
-        }
-        os.mkfifo(environment["NETRA_GATE"])
-        log = (job.folder / "papermill.log").open("wb")
-        words = [
-            sys.executable, "-m", "netra_sim.scenarios.execute", str(job.notebook),
-            str(job.folder / "notebook.ipynb"), json.dumps(job.parameters),
-        ]  # fmt: skip
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, process_group=0
-        )
-        print(f"{job.name}: started", flush=True)
-        return Running(job, process, log, time.monotonic())
+    def give(self) -> None:
+        """The turn it waits for."""
+        ...
 
-    def tell(self) -> None:
-        """Print what has happened since the last look."""
-        path = self.job.folder / "progress.jsonl"
-        if not path.exists():
+
+def give_turns(running: Sequence[Takes], at_once: int) -> None:
+    """A measured trial alone; else controls, those of the run first that has most of them before it."""
+    if any(one.is_measured for one in running):
+        return
+    first = next((one for one in running if one.wants_to_be_measured), None)
+    if first is not None and not any(one.coming_up for one in running):
+        if not any(one.under_way for one in running):
+            first.give()
+        return
+    while sum(one.under_way for one in running) < at_once:
+        most = max(running, key=lambda one: one.work_left, default=None)
+        if most is None or not most.work_left:
             return
-        lines = path.read_text().splitlines()
-        for line in lines[self.told :]:
-            event = json.loads(line)
-            self.measured |= event["trial"] != "protected"
-            seconds = time.monotonic() - self.began
-            print(f"{self.job.name}: {event['trial']}: {event['phase']}  ({seconds:.1f} s)", flush=True)
-        self.told = len(lines)
-
-    def admit(self) -> None:
-        """Let the run begin, once its notebook waits for that."""
-        if not self.admitted:
-            with contextlib.suppress(OSError):  # ENXIO: nobody waits yet
-                os.close(os.open(self.job.folder / "gate", os.O_WRONLY | os.O_NONBLOCK))
-                self.admitted = True
-
-    def end(self) -> Running:
-        """Kill the notebook's runner and its kernel; the lab host sees that and ends in order, which is waited for."""
-        runner = psutil.Process(self.process.pid)
-        family, kernels = runner.children(recursive=True), runner.children()
-        for one in (runner, *kernels):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        self.process.wait()
-        psutil.wait_procs(family, timeout=GRACE)
-        return self
-
-    def conclude(self) -> Running:
-        """Print the verdict."""
-        self.log.close()
-        (self.job.folder / "gate").unlink(missing_ok=True)
-        print(f"{self.job.name}: {self.verdict()}  ({time.monotonic() - self.began:.1f} s)", flush=True)
-        if self.verdict() == "aborted":
-            text = (self.job.folder / "papermill.log").read_text(errors="replace").strip()
-            print(text[-2000:] or f"See {self.job.folder}", file=sys.stderr)
-        return self
-
-    def verdict(self) -> str:
-        """Out of the result file; aborted when there is none."""
-        path = self.job.folder / "result.json"
-        return str(json.loads(path.read_text())["verdict"]) if path.exists() else "aborted"
+        most.give()
 
 
 def _exit_code(ended: Sequence[Running], missing: int) -> int:
