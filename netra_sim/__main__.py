@@ -81,12 +81,14 @@ def _list(_given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from netra_sim.reports.painter import Painter
     from netra_sim.scenarios.door import project
     from netra_sim.scenarios.sweep import plan, sweep
 
     root = project()
     jobs = plan(root, root / "runs", given.only, _values(given), full=given.full)
-    code = sweep(jobs, max(1, given.jobs))
+    with Painter(root / "runs", root / "reports") as painter:
+        code = sweep(jobs, max(1, given.jobs), painter.draw)
     _render(changed=True)
     return code
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,11 +47,12 @@ def _job(root: Path, runs: Path, scenario: Scenario, given: dict[str, Any]) -> J
     return Job(scenario, notebook, values, scenario.variant(checked), new_folder(runs, scenario.name, checked.seed))
 
 
-def sweep(jobs: Sequence[Job], at_once: int = CONTROLS) -> int:
+def sweep(jobs: Sequence[Job], at_once: int = CONTROLS, concluded: Callable[[Path], None] = lambda _: None) -> int:
     """Run the jobs; the exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
 
     First the labs come up. Then each protected trial has the machine for itself, one after the other. Controls, whose
-    limits of time are not judged, run when no protected trial can: `at_once` of them, of all scenarios.
+    limits of time are not judged, run when no protected trial can: `at_once` of them, of all scenarios. `concluded` is
+    told the folder of each run that has its result.
     """
     waiting, running, ended = list(jobs), list[Running](), list[Running]()
     with _interruptible() as stop:
@@ -65,6 +66,8 @@ def sweep(jobs: Sequence[Job], at_once: int = CONTROLS) -> int:
                 if one.process.poll() is not None:
                     running.remove(one)
                     ended.append(one.conclude())
+                    if one.verdict() != "aborted":
+                        concluded(one.job.folder)
         ended += [one.end().conclude() for one in running]
     return _exit_code(ended, missing=len(waiting))
 

@@ -25,11 +25,11 @@ class Outages(Parameters):
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
     users: int = Field(16, ge=2, le=5000, description="simulated users")
-    messages: int = Field(14, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(9, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(2.0, ge=0, le=600, description="seconds from the start of the load to the first outage")
-    out: float = Field(0.9, gt=0, le=600, description="seconds that each outage lasts")
-    quiet: float = Field(1.3, ge=0.1, le=600, description="seconds of quiet after each outage")
+    first: float = Field(1.2, ge=0, le=600, description="seconds from the start of the load to the first outage")
+    out: float = Field(0.8, gt=0, le=600, description="seconds that each outage lasts")
+    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after each outage")
 
 
 def _plan(p: Outages) -> tuple[Step, ...]:
@@ -113,4 +113,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.quiet + p.scaled(AFTERWARDS),
     exclusive=True,
+    control_users=10,
 )

@@ -25,11 +25,11 @@ class Partitions(Parameters):
     """All users lose the network in mid-run, then half of them fall silent, then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
-    messages: int = Field(8, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(6, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
     slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
-    quiet: float = Field(15.0, ge=1, le=600, description="seconds of quiet between the faults, before time_scale")
+    quiet: float = Field(12.0, ge=1, le=600, description="seconds of quiet between the faults, before time_scale")
     away: float = Field(12.0, gt=0, le=600, description="seconds in which nobody is let in, before time_scale")
 
     @property
