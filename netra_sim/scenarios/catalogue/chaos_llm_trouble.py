@@ -19,15 +19,15 @@ SILENT = 600.0  # longer than any deadline
 IDLE, BACK, RUN_LIMIT, RETRY_AFTER = 5.0, 10.0, 30.0, 2.0
 SLACK = 3.0  # for a machine that is busy when a time-out is due
 PHASES = {  # label: when it begins, how long it lasts; what follows a phase of long waits does not take answers away
-    "hung model": (6.0, 22.0),
-    "garbled": (31.0, 7.0),
-    "mix": (50.0, 22.0),
-    "rate limit": (76.0, 5.0),
-    "triple mix": (94.0, 13.0),
-    "stall": (132.0, 14.0),
-    "outage": (150.0, 13.0),
+    "hung model": (6.0, 32.0),
+    "garbled": (41.0, 9.0),
+    "mix": (62.0, 22.0),
+    "rate limit": (88.0, 5.0),
+    "triple mix": (106.0, 13.0),
+    "stall": (143.0, 14.0),
+    "outage": (161.0, 13.0),
 }
-LASTS = 176.0
+LASTS = 187.0
 ENOUGH, FEW, SHARE = 16, 6, 0.95  # runs that a share, and a phase, must be judged by
 
 
