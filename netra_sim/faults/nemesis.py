@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -87,7 +88,7 @@ class Nemesis:
         planned = [
             (n, step, self._history.fault(None, step.kind, "planned", target=step.target, at=step.at, lease=step.lease,
                                           attributes=dict(step.attributes), stream=step.stream, on=step.on,
-                                          **_named(step)))
+                                          nth=step.nth, **_named(step)))
             for n, step in enumerate(self._plan.steps)
         ]  # fmt: skip
         try:
@@ -100,7 +101,7 @@ class Nemesis:
 
     async def _step(self, number: int, step: Step, fault: int) -> None:
         if step.on is not None:
-            await self._history.first(lambda record: _frame(record, step.on))
+            await come(self._history, step.on, step.nth)
         await self._history.clock.sleep(step.at)
         on = self._on(number, step)
         firing = asyncio.ensure_future(self._fire(on, step, fault))
@@ -221,7 +222,13 @@ def _named(step: Step) -> dict[str, Any]:
     return {k: v for k, v in (("label", step.label), ("script", list(step.script))) if v}
 
 
-def _frame(record: Record, type_: str | None) -> bool:
+def come(history: HistoryWriter, type_: str, nth: int) -> asyncio.Future[Record]:
+    """Done when users have received so many frames of this type, from now on."""
+    number = itertools.count(1)
+    return history.first(lambda record: _frame(record, type_) and next(number) == nth)
+
+
+def _frame(record: Record, type_: str) -> bool:
     return record.f == "frame" and record.phase == "seen" and record.value.get("type") == type_
 
 

@@ -24,7 +24,7 @@ class Step:
     `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
     or read_only, out_of_memory of Redis, or `script`, which puts rules in force for this run at the model server.
     `label` is its name for checks. `stream` may be `both`: then it strikes both directions. With `on`, an event type
-    such as `tool_executing`, `at` counts from the first frame of that type that any user receives; where none comes,
+    such as `tool_executing`, `at` counts from the `nth` frame of that type that users receive; where it never comes,
     the step never fires.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
@@ -40,6 +40,7 @@ class Step:
     script: Sequence[Mapping[str, Any]] = ()
     label: str = ""
     on: str | None = None
+    nth: int = 1
 
     def __post_init__(self) -> None:
         """UnknownName or BadValue names the field that is wrong and what it takes."""
@@ -58,6 +59,8 @@ class Step:
         _must(isinstance(self.heal, bool), "heal", self.heal, "true or false")
         named = self.on is None or (isinstance(self.on, str) and self.on != "")
         _must(named, "on", self.on, "an event type, such as tool_executing, or nothing")
+        whole = isinstance(self.nth, int) and not isinstance(self.nth, bool) and self.nth >= 1
+        _must(whole and (self.nth == 1 or self.on is not None), "nth", self.nth, "1 or more, for a step with `on`")
         _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object of integers")
         _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()

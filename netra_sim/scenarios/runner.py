@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
@@ -16,7 +17,7 @@ from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
 from netra_sim.externals.llm import script
 from netra_sim.faults.plan import SCRIPT
 from netra_sim.kernel.errors import NotOurs
-from netra_sim.kernel.history import History
+from netra_sim.kernel.history import Fault, History
 from netra_sim.lab.lab import Lab
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
@@ -163,11 +164,21 @@ def faults(history: History) -> list[dict[str, Any]]:
     loaded = next((r.t for r in history.seen("load_started")), history.start)
     rows = []
     for fault in history.faults():
-        planned = round(history.seconds(loaded) + float(fault.value.get("at", 0.0)), 3)
+        due = _due(history, fault, loaded)
+        planned = None if due is None else round(history.seconds(due) + float(fault.value.get("at", 0.0)), 3)
         struck = {"fired": fault.fired, "healed": fault.healed}
         times = {k: None if t is None else round(history.seconds(t), 3) for k, t in struck.items()}
         rows.append({"kind": fault.kind, "target": fault.target, "planned": planned, **times, "hits": fault.hits})
     return rows
+
+
+def _due(history: History, fault: Fault, loaded: int) -> int | None:
+    """From when a fault's time counts: the start of the load, or the event that it waits for, if that came."""
+    type_, nth = fault.value.get("on"), int(fault.value.get("nth", 1))
+    if type_ is None:
+        return loaded
+    come = (r.t for r in history.seen("frame") if r.t >= loaded and r.value.get("type") == type_)
+    return next(itertools.islice(come, nth - 1, None), None)
 
 
 def _control(control: Control, checks: Sequence[Check], history: History) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from netra_sim.faults.plan import Step
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.users.persona import Profile
 
+WELCOME = "system_message"  # the first frame on a socket: after the nth, n users are in
+
 
 class Parameters(BaseModel):
     """What every scenario takes; a scenario adds its own. Seconds are real ones, after `time_scale`."""
@@ -95,7 +97,8 @@ class Control:
 class Scenario:
     """One question about the platform, and everything needed to answer it.
 
-    `lasts` is how long the load may last, in seconds: users who are not done by then are sent home. `smoke` names the
+    `lasts` is how long the load may last, in seconds, from the event that a step waits for if one does: users who are
+    not done by then are sent home. `smoke` names the
     controls that every run has, the others are for a full one; `full` holds the further parameter sets of a full sweep.
     A `cold` scenario begins with nothing running, one that is `exclusive` needs the servers for itself. Controls run
     with the first `control_users` users at most: what breaks with few breaks with many. With two `entrances`,

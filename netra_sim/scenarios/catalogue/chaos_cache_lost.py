@@ -8,7 +8,7 @@ from netra_sim.checks import deadlines, events, isolation, outage, residue, slo,
 from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
-from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.scenario import WELCOME, Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
 REDIS = "redis"
@@ -16,18 +16,18 @@ TIMEOUT_MS = 250.0  # of an attempt at Redis, before scaling (reference, section
 # Limits in seconds before scaling (reference, sections 7 and 8; detection and restoration: GP-ERR.1).
 LIMITS = {"connect": 3.0, "history": 5.0, "send": 5.0, "chat": 30.0}
 # Sessions may take 5 s to be synchronised; NOTIFY must beat the look at the database every 2 s that stands behind it.
-SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 20.0
+SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 40.0
 
 
 class Outages(Parameters):
-    """Five outages of the same length one after the other, from `first` on, each with some quiet after it."""
+    """Five outages of the same length one after the other, each with some quiet after it; all users are in by then."""
 
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
     users: int = Field(16, ge=2, le=5000, description="simulated users")
-    messages: int = Field(9, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(11, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(1.2, ge=0, le=600, description="seconds from the start of the load to the first outage")
+    first: float = Field(1.2, ge=0, le=600, description="seconds from when all users are in to the first outage")
     out: float = Field(0.8, gt=0, le=600, description="seconds that each outage lasts")
     quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after each outage")
 
@@ -39,7 +39,10 @@ def _plan(p: Outages) -> tuple[Step, ...]:
         ("out_of_memory", {}),
     )  # fmt: skip
     each = p.out + p.quiet
-    return tuple(Step(kind, REDIS, p.first + n * each, p.out, told) for n, (kind, told) in enumerate(kinds))
+    return tuple(
+        Step(kind, REDIS, p.first + n * each, p.out, told, on=WELCOME, nth=p.users)
+        for n, (kind, told) in enumerate(kinds)
+    )
 
 
 def _checks(p: Outages) -> tuple[Check, ...]:

@@ -9,20 +9,20 @@ from netra_sim.checks.delivery import exactly_once_in_order
 from netra_sim.checks.ledger import acknowledged_writes
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
-from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.scenario import WELCOME, Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 20.0  # seconds before scaling
+RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 60.0  # seconds before scaling
 ENOUGH = 8  # operations after a fault, for a recovery to be told
 
 
 class Outage(Parameters):
-    """Faults strike one after the other, from `first` on; after each there is some quiet to recover in."""
+    """Faults strike one after the other once all users are in; after each there is some quiet to recover in."""
 
     users: int = Field(16, ge=2, le=5000, description="simulated users")
     messages: int = Field(10, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(0.6, ge=0, le=600, description="seconds from the start of the load to the first fault")
+    first: float = Field(0.5, ge=0, le=600, description="seconds from when all users are in to the first fault")
     quiet: float = Field(1.6, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
     refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
@@ -35,11 +35,15 @@ def _plan(p: Outage) -> tuple[Step, ...]:
     stall = refuse + p.refused + p.quiet / 2
     kill = stall + p.stalled + p.quiet
     return (
-        Step("reset_peer", "postgres", reset, 0.1, {"timeout": 0}),
-        Step("down", "postgres", refuse, p.refused, {}),
-        Step("timeout", "postgres", stall, p.stalled, {"timeout": 0}),
-        Step("kill", "postgres", kill, p.killed, {}),
+        _strike(p, "reset_peer", reset, 0.1, {"timeout": 0}),
+        _strike(p, "down", refuse, p.refused, {}),
+        _strike(p, "timeout", stall, p.stalled, {"timeout": 0}),
+        _strike(p, "kill", kill, p.killed, {}),
     )
+
+
+def _strike(p: Outage, kind: str, at: float, lease: float, attributes: dict[str, int]) -> Step:
+    return Step(kind, "postgres", at, lease, attributes, on=WELCOME, nth=p.users)
 
 
 def _checks(p: Outage) -> tuple[Check, ...]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from netra_sim.checks import events, isolation, model, residue, slo, states
 from netra_sim.checks.verdict import Check
 from netra_sim.faults.plan import Step
-from netra_sim.scenarios.scenario import Control, Parameters, Scenario
+from netra_sim.scenarios.scenario import WELCOME, Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
 PRIMARY = "netra-large"
@@ -18,17 +18,19 @@ MARK = "(incomplete"  # what marks a text that broke off, for the user
 SILENT = 600.0  # longer than any deadline
 IDLE, BACK, RUN_LIMIT, RETRY_AFTER = 5.0, 10.0, 30.0, 2.0
 SLACK = 3.0  # for a machine that is busy when a time-out is due
-PHASES = {  # label: when it begins, how long it lasts; what follows a phase of long waits does not take answers away
-    "hung model": (6.0, 32.0),
-    "garbled": (41.0, 9.0),
-    "mix": (62.0, 22.0),
-    "rate limit": (88.0, 5.0),
-    "triple mix": (106.0, 13.0),
-    "stall": (143.0, 14.0),
-    "outage": (161.0, 13.0),
+# By label: when it begins, after all users are in, and how long it lasts. What follows a phase of long waits must not
+# take answers away, so there is quiet after it.
+PHASES = {
+    "hung model": (2.0, 32.0),
+    "garbled": (37.0, 9.0),
+    "mix": (58.0, 22.0),
+    "rate limit": (84.0, 5.0),
+    "triple mix": (102.0, 13.0),
+    "stall": (139.0, 14.0),
+    "outage": (157.0, 13.0),
 }
-LASTS = 187.0
-ENOUGH, FEW, SHARE = 16, 6, 0.95  # runs that a share, and a phase, must be judged by
+LASTS = 182.0
+ENOUGH, FEW, LEAST, SHARE = 16, 6, 3, 0.95  # runs that a share, a phase, and one of long waits must be judged by
 
 
 class Trouble(Parameters):
@@ -77,7 +79,7 @@ def _mix(p: Trouble, times: int) -> tuple[dict[str, Any], ...]:
 def _plan(p: Trouble) -> tuple[Step, ...]:
     rules = _rules(p)
     return tuple(
-        Step("script", "llm", p.scaled(at), p.scaled(lease), script=rules[label], label=label)
+        Step("script", "llm", p.scaled(at), p.scaled(lease), script=rules[label], label=label, on=WELCOME, nth=p.users)
         for label, (at, lease) in PHASES.items()
     )
 
@@ -90,7 +92,7 @@ def _checks(p: Trouble) -> tuple[Check, ...]:
         model.full_again("triple mix", p.scaled(BACK), SHARE, FEW, proves=("GP-AGENT.9",)),
         model.retry_after_honoured(proves=("GP-AGENT.11", *degraded)),
         model.never_raw(proves=("GP-AGENT.14", *degraded)),
-        model.answered_by("hung model", "fallback", SHARE, FEW, proves=("GP-AGENT.12", *degraded)),
+        model.answered_by("hung model", "fallback", SHARE, LEAST, proves=("GP-AGENT.12", *degraded)),
         model.stall_detected("stall", p.scaled(IDLE + SLACK), proves=("GP-AGENT.13", *degraded)),
         model.partial_text_kept(MARK, proves=("GP-AGENT.13", *degraded)),
         model.told_in_outage("outage", p.scaled(RUN_LIMIT), FEW, proves=("GP-AGENT.10", "GP-AGENT.12", *degraded)),
