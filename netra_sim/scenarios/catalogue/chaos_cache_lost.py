@@ -99,10 +99,7 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
-    smoke=(
-        "cache-required",
-        "redis-only-fanout",
-    ),
+    smoke=("cache-required",),
     runbook=(
         "See what the workers think: GET /health/state on each tells its level and the breaker of Redis.",
         "Killed or cut off: start Redis or mend the network; the workers come back by themselves, restart nothing.",

@@ -146,10 +146,7 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
-    smoke=(
-        "no-fallback",
-        "no-breaker",
-    ),
+    smoke=("no-fallback",),
     runbook=(
         "See which model is failing: GET /health names the breakers llm and llm_fallback and since when they are open.",
         "Rate limited: the platform waits as long as the provider asks; raise the quota, or send less.",

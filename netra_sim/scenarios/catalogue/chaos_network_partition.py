@@ -119,10 +119,7 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
-    smoke=(
-        "client-without-heartbeat",
-        "server-without-heartbeat",
-    ),
+    smoke=("client-without-heartbeat",),
     runbook=(
         "See who is cut off: the workers' `sockets` (GET /health/state) falls within two heartbeats of a partition.",
         "Restart nothing: runs go on while their users are away, and the stream keeps what they miss.",

@@ -67,10 +67,7 @@ SCENARIO = Scenario(
     profile=_profile,
     checks=_checks,
     controls=_controls,
-    smoke=(
-        "stream-not-kept",
-        "model-away",
-    ),
+    smoke=("stream-not-kept",),
     lasts=lambda p: p.scaled(1.1 * LIMIT),
     runbook=(
         "Read the waterfall from above: the longest bar is where time can be won.",

@@ -103,7 +103,7 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
-    smoke=("model-away", "canary-leaked"),
+    smoke=("model-away",),
     runbook=(
         "Compare users online with the time to answer (the report's figure): where the medians begin to climb, a "
         "resource is full.",
