@@ -362,3 +362,16 @@ async def test_an_event_that_never_comes_leaves_its_step_unfired() -> None:
     await at.stop()
     (fault,) = at.history.freeze().faults()
     assert (fault.fired, fault.value["on"]) == (None, "tool_executing")
+
+
+async def test_a_step_on_an_event_may_wait_for_several() -> None:
+    at = Stage(Step("down", "redis", 0.5, 1, on="system_message", nth=3))
+    for second in (1, 2):
+        await at.until(second)
+        at.history.seen(f"user-{second}", "frame", type="system_message")
+    await at.until(10)
+    assert at.control.toxics == {}
+    at.history.seen("user-3", "frame", type="system_message")
+    await at.until(20)
+    await at.task
+    assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (10.5, "fired"), (11.5, "healed")]

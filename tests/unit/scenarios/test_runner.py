@@ -36,6 +36,18 @@ async def test_faults_are_told_in_seconds_since_the_start():
     ]
 
 
+async def test_a_fault_that_waits_for_an_event_was_planned_from_then_on():
+    clock = ManualClock()
+    writer = HistoryWriter(clock)
+    for nth in (2, 3):
+        writer.fault(None, "down", "planned", target="postgres", at=0.5, on="hello", nth=nth)
+    for _ in range(2):
+        await clock.advance(1.0)
+        writer.seen("user-1", "frame", type="hello")
+        writer.seen("user-1", "frame", type="other")
+    assert [fault["planned"] for fault in runner.faults(writer.freeze())] == [2.5, None]
+
+
 def test_the_command_to_run_it_again_names_what_was_changed_only():
     scenario = registry.find("golden/chat")
     usual = provenance.command(scenario, scenario.parameters())

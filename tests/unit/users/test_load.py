@@ -78,6 +78,20 @@ async def test_the_drain_has_a_bound():
     assert sorted(lives.ended) == [1, 2, 3]
 
 
+async def test_the_drain_counts_from_an_event_and_waits_for_it_no_longer_than_itself():
+    for come, until in ((8.0, 18.0), (99.0, 24.0)):  # the last user arrives at 4
+        clock, lives = ManualClock(), Lives()
+        since = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(drive(PLAN, lives, HistoryWriter(clock), 10, since))
+        await clock.advance(min(come, until - 0.1))
+        if come < until:
+            since.set_result(None)
+            await clock.advance(until - 0.1 - come)
+        assert not task.done()
+        await clock.advance(0.1)
+        assert (await task).cut == 3
+
+
 async def test_cancelling_ends_all_lives():
     clock, lives = ManualClock(), Lives()
     writer = HistoryWriter(clock)
