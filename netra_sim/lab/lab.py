@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from netra_sim.kernel.errors import BadValue, PortTaken
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.lab import ports, postgres, redis, state, stores
+from netra_sim.lab.forked import Nursery, possible
 from netra_sim.lab.programs import check_clickhouse, postgres_programs, redis_program
 from netra_sim.lab.server import PORT, Child, Server
 from netra_sim.lab.service import Owned, Remote, Service
@@ -22,6 +24,7 @@ from netra_sim.lab.settings import EMBEDDED, OFF, Settings, from_environment, re
 from netra_sim.lab.spawn import Command, Process, environment
 
 WORKER = (sys.executable, "-m", "netra_sim.backend", "serve")
+PRELOAD = ("netra_sim.backend.preload",)  # by name: the lab knows of the backend how to start it, and no more
 MIGRATE = (sys.executable, "-m", "netra_sim.backend", "migrate", "--url")
 WORKER_LOGS = 8  # how many stopped workers' logs are still told
 
@@ -41,7 +44,8 @@ class Lab:
     """One lab, an async context manager; start it from the main thread.
 
     `settings` are the `NETRA_*` variables to heed; `postgres` and `redis` override their servers' settings;
-    `children`, `worker` and `migrate` say what else it runs. BadValue at once for what is wrong.
+    `children`, `worker` and `migrate` say what else it runs; with modules to `preload`, which the usual
+    worker has, workers are forked. BadValue at once for what is wrong.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Lab:
         children: Sequence[Child] | None = None,
         worker: Sequence[str] = WORKER,
         migrate: Sequence[str] = MIGRATE,
+        preload: Sequence[str] | None = None,
     ) -> None:
         if not time_scale > 0:
             raise BadValue(field="time_scale", value=time_scale, allowed="a number above 0")
@@ -73,6 +78,7 @@ class Lab:
         self._template_name = f"netra_template_{self.id.replace('-', '_')}"
         self._template: asyncio.Task[str] | None = None
         self._warden: Process | None = None
+        self._nursery = self._make_nursery(PRELOAD if preload is None and self._worker == WORKER else preload)
 
     @property
     def clickhouse(self) -> Service | None:
@@ -110,6 +116,8 @@ class Lab:
         try:
             self._place.create()
             self._warden = self._start_warden()
+            if self._nursery is not None:
+                self._nursery.begin()  # the first worker waits for it, the lab does not
             await _together(_recorded(s, history) for s in self.services if s.owned)
         except BaseException:
             await asyncio.shield(self.stop())
@@ -120,6 +128,8 @@ class Lab:
         try:
             ends = [server.stop(keep=False) for server in (*self._workers, *self.services)]
             await _all(self._drop_template(), *ends)
+            if self._nursery is not None:
+                await self._nursery.stop()
         finally:
             self._place.remove()
             if self._warden is not None:
@@ -132,7 +142,7 @@ class Lab:
         self._made += 1
         name = env.get("NETRA_WORKER", f"worker-{self._made}")
         child = Child(name, self._worker, {**env, "NETRA_PORT": PORT})
-        server = Server(child, self._place.folder(f"workers/{self._made}"))
+        server = Server(child, self._place.folder(f"workers/{self._made}"), self._nursery)
         self._workers.append(server)
         await server.start()
         return server
@@ -208,6 +218,11 @@ class Lab:
             return Remote("clickhouse", "NETRA_CLICKHOUSE", self._settings.clickhouse, stores.ask_logs)
         return Server(child, self.dir / child.name)
 
+    def _make_nursery(self, modules: Sequence[str] | None) -> Nursery | None:
+        if not modules or not self._settings.nursery or not possible(self._worker):
+            return None
+        return Nursery(modules, self.dir / "nursery")
+
     def _wanted(self, child: Child) -> bool:
         if child.name != "clickhouse":
             return True
@@ -225,7 +240,7 @@ class Lab:
         argv = (sys.executable, "-m", "netra_sim.lab.warden", str(self.dir), str(os.getpid()))
         outside = Path(self.dir.anchor)  # the warden must not be among those that it kills by their directory
         log = self.dir / "warden.log"
-        return Process(Command("warden", argv, outside, log, environment({}), death=None, leash=True))
+        return Process(Command("warden", argv, outside, log, environment({}), death=None, stdin=subprocess.PIPE))
 
     async def _make_template(self) -> str:
         name = self._template_name

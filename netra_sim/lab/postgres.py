@@ -90,7 +90,7 @@ class Postgres(Owned):
             await setup.kill()
             raise
 
-    def _spawn(self, port: int) -> Process:
+    async def _spawn(self, port: int) -> Process:
         given = {"port": str(port), **self.settings, "cluster_name": self._title}
         return self._run("postgres", "-D", str(self.data), *(w for k, v in given.items() for w in ("-c", f"{k}={v}")))
 

@@ -76,7 +76,7 @@ class Redis(Owned):
 
         return redis.asyncio.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=5)
 
-    def _spawn(self, port: int) -> Process:
+    async def _spawn(self, port: int) -> Process:
         given = {"port": str(port), "dir": str(self.directory), **self.settings}
         words = (w for k, v in given.items() for w in (f"--{k}", v))
         return Process(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netra_sim.lab import ports
+from netra_sim.lab.forked import Nursery
 from netra_sim.lab.service import Owned
 from netra_sim.lab.spawn import Command, Process, environment
 
@@ -25,31 +26,30 @@ class Child:
 
 
 class Server(Owned):
-    """A running `Child`; its port stays the same when it is started again."""
+    """A running `Child`, forked by a nursery if there is one; its port stays the same when it is started again."""
 
-    def __init__(self, child: Child, directory: Path) -> None:
+    def __init__(self, child: Child, directory: Path, nursery: Nursery | None = None) -> None:
         super().__init__(child.name, directory)
-        self._child = child
+        self._child, self._nursery = child, nursery
 
     @property
     def url(self) -> str:
         """Where it answers, with no proxy between."""
         return f"http://{ports.LOOPBACK}:{self.port}{self._child.path}"
 
-    def _spawn(self, port: int) -> Process:
+    async def _spawn(self, port: int) -> Process:
         def filled(text: str) -> str:
             return str(port) if text == PORT else text
 
-        return Process(
-            Command(
-                name=self.name,
-                argv=tuple(map(filled, self._child.command)),
-                cwd=self.directory,
-                log=self.logfile,
-                env=environment({k: filled(v) for k, v in self._child.env.items()}),
-                announces=True,
-            )
+        command = Command(
+            name=self.name,
+            argv=tuple(map(filled, self._child.command)),
+            cwd=self.directory,
+            log=self.logfile,
+            env=environment({k: filled(v) for k, v in self._child.env.items()}),
+            announces=True,
         )
+        return Process(command) if self._nursery is None else await self._nursery.fork(command)
 
     async def _ready(self, process: Process, port: int) -> int:
         told = await process.ready(PATIENCE)

@@ -175,7 +175,7 @@ class Owned(Service):
         return tail(self.logfile, lines=50)
 
     @abstractmethod
-    def _spawn(self, port: int) -> Process:
+    async def _spawn(self, port: int) -> Process:
         """Start the process on that port."""
 
     @abstractmethod
@@ -205,7 +205,7 @@ class Owned(Service):
 
     async def _attempt(self, port: int) -> int:
         await self._prepare()
-        self.process = self._spawn(port)
+        self.process = await self._spawn(port)
         try:
             return await self._ready(self.process, port)
         except BaseException:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from netra_sim.kernel.errors import BadValue
 
-EMBEDDED, ON_PATH, OFF = "embedded", "path", "off"
+EMBEDDED, ON_PATH, ON, OFF = "embedded", "path", "on", "off"
 SCHEMES = {
     "NETRA_POSTGRES": ("postgresql", "postgres"),
     "NETRA_REDIS": ("redis", "rediss"),
@@ -28,6 +28,7 @@ class Settings:
     redis: str = EMBEDDED
     clickhouse: str = EMBEDDED
     llm: str = EMBEDDED
+    nursery: bool = True  # fork workers where that is possible
     postgres_port: int | None = None
     redis_port: int | None = None
     data_dir: Path | None = None
@@ -40,6 +41,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         redis=_server(environment, "NETRA_REDIS", (EMBEDDED, ON_PATH)),
         clickhouse=_server(environment, "NETRA_CLICKHOUSE", (EMBEDDED, OFF)),
         llm=_server(environment, "NETRA_LLM", (EMBEDDED,)),
+        nursery=_switch(environment, "NETRA_NURSERY"),
         postgres_port=_port(environment, "NETRA_POSTGRES_PORT"),
         redis_port=_port(environment, "NETRA_REDIS_PORT"),
         data_dir=_directory(environment, "NETRA_DATA_DIR"),
@@ -66,6 +68,13 @@ def _server(environment: Mapping[str, str], field: str, words: tuple[str, ...]) 
     if not sound:
         raise BadValue(field=field, value=redact(value), allowed=allowed)
     return value
+
+
+def _switch(environment: Mapping[str, str], field: str) -> bool:
+    value = environment.get(field, "") or ON
+    if value not in (ON, OFF):
+        raise BadValue(field=field, value=value, allowed=f"{ON} or {OFF}")
+    return value == ON
 
 
 def _port(environment: Mapping[str, str], field: str) -> int | None:

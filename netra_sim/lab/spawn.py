@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import psutil
 
@@ -40,20 +40,44 @@ class Command:
     stop: signal.Signals = signal.SIGTERM
     death: signal.Signals | None = signal.SIGKILL
     announces: bool = False  # prints one line of JSON to stdout when it is ready
-    leash: bool = False  # its stdin is a pipe that ends with the parent
+    stdin: int = subprocess.DEVNULL  # as Popen takes it; a PIPE is a leash: it ends with the parent
+
+
+class Started(Protocol):
+    """What a `Process` asks of the child that it stands for."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """The pipe to it, if there is one."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """The pipe from it, if there is one."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+    def watch(self) -> asyncio.Future[None]:
+        """Done when it has ended and `poll` tells how."""
 
 
 class Process:
     """A running child in a session of its own; start it from the main thread, in a running loop."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, started: Started | None = None) -> None:
         if command.death and threading.current_thread() is not threading.main_thread():
             raise LabError(detail="A lab must be started from the main thread: its processes die with that thread.")
         self.command = command
-        self._popen = _popen(command)
-        self.pid = self._popen.pid
-        self._ended = tree.watch(self.pid)
-        self._ended.add_done_callback(lambda _: self._popen.poll())
+        self._started: Started = started or _popen(command)
+        self.pid = self._started.pid
+        self._ended = self._started.watch()
         self._announced: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         if command.announces:
             self._listen()
@@ -61,7 +85,7 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether it has not ended."""
-        return self._popen.poll() is None
+        return self._started.poll() is None
 
     @property
     def paused(self) -> bool:
@@ -71,7 +95,7 @@ class Process:
     async def wait(self) -> int:
         """Its exit code once it has ended; minus the signal's number when one killed it."""
         await asyncio.shield(self._ended)
-        return self._popen.wait()
+        return self._started.wait()
 
     async def ended_within(self, seconds: float) -> bool:
         """Wait at most `seconds` for its end; whether it has ended."""
@@ -100,7 +124,7 @@ class Process:
 
     def failure(self, cause: str) -> StartFailed:
         """The error that tells how it ended, or else `cause`, with its last log lines."""
-        code = self._popen.poll()
+        code = self._started.poll()
         told = cause if code is None else f"it ended with {exit_text(code)}"
         return StartFailed(service=self.command.name, cause=told, log=tail(self.command.log))
 
@@ -133,13 +157,13 @@ class Process:
 
     def release(self) -> None:
         """Close the pipe to its stdin."""
-        if self._popen.stdin:
-            self._popen.stdin.close()
+        if self._started.stdin:
+            self._started.stdin.close()
 
     def _listen(self) -> None:
         """Take the first line as the announcement; what follows goes to the log."""
-        assert self._popen.stdout is not None
-        pipe, loop = self._popen.stdout, asyncio.get_running_loop()
+        assert self._started.stdout is not None
+        pipe, loop = self._started.stdout, asyncio.get_running_loop()
         heard = bytearray()
 
         def hear() -> None:
@@ -193,29 +217,41 @@ def exit_text(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _popen(command: Command) -> subprocess.Popen[bytes]:
+def variables(command: Command) -> dict[str, str]:
+    """All that is in the command's environment."""
+    return {**(command.env or os.environ), "TZ": "UTC"}
+
+
+class _Popen(subprocess.Popen[bytes]):
+    def watch(self) -> asyncio.Future[None]:
+        ended = tree.watch(self.pid)
+        ended.add_done_callback(lambda _: self.poll())
+        return ended
+
+
+def _popen(command: Command) -> _Popen:
     identity: dict[str, Any] = {}
     if command.user:
         account = pwd.getpwnam(command.user)
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     with command.log.open("ab") as log:
-        return subprocess.Popen(
+        return _Popen(
             command.argv,
             cwd=command.cwd,
-            env={**(command.env or os.environ), "TZ": "UTC"},
-            stdin=subprocess.PIPE if command.leash else subprocess.DEVNULL,
+            env=variables(command),
+            stdin=command.stdin,
             stdout=subprocess.PIPE if command.announces else log,
             stderr=log,
             start_new_session=True,
             # It only calls the kernel: nothing in it can wait for a lock that another thread held at the fork.
-            preexec_fn=_dies_with_parent(command.death),  # noqa: PLW1509
+            preexec_fn=dies_with_parent(command.death) if command.death else None,
             **identity,
         )
 
 
-def _dies_with_parent(number: signal.Signals | None) -> Callable[[], None] | None:
-    """Runs in the child after it changed its user: a change of user would clear the parent-death signal."""
-    if number is None or sys.platform != "linux":
+def dies_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """For a child to run, after it changed its user: a change of user would clear the parent-death signal."""
+    if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
