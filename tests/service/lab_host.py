@@ -9,13 +9,14 @@ from netra_sim.lab.host import Emit, serve
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.server import PORT, Child
 
+FORKED = (sys.executable, "-m", "tests.service.lab_tiny")
 TINY = (sys.executable, str(Path(__file__).with_name("lab_tiny.py")))
 labs: list[Lab] = []
 cancelled: list[str] = []
 
 
 async def start(params: dict, emit: Emit) -> dict:
-    lab = Lab(children=[Child("proxy", (*TINY, PORT))], worker=TINY)
+    lab = Lab(children=[Child("proxy", (*TINY, PORT))], worker=FORKED, preload=["asyncio"])
     labs.append(lab)
     await lab.start()
     worker = await lab.worker({})
