@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="a parameter")
     run.add_argument("--seed", help="seed of every random stream")
     run.add_argument("--scale", help="time scale, 1 is real time")
-    run.add_argument("--jobs", type=int, default=4, help="controls at once (4); measured trials run alone")
+    run.add_argument("--jobs", type=int, default=3, help="controls at once (3); measured trials run alone")
     add("serve", _serve, "a lab with the platform in front of it, until ctrl-C")
     faults = add("faults", _faults, "the fault proxy on its own")
     faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")

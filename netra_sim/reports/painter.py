@@ -1,4 +1,4 @@
-"""Draws the pages of runs that have ended while others go on, in a process of its own that gives way to all others."""
+"""Draws the pages of runs that have ended while others go on, in processes of their own that give way to all others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Painter:
 
     def __init__(self, runs: Path, reports: Path) -> None:
         self._runs, self._reports = runs, reports
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=os.nice, initargs=(NICE,))
+        self._pool = ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=os.nice, initargs=(NICE,))
         self._asked: list[Future[None]] = []
 
     def draw(self, folder: Path) -> None:

@@ -52,16 +52,21 @@ class Running:
     turns: Giver
     began: float
     told: int = 0
-    coming_up: bool = True
+    is_up: bool = False
     given: int = 0  # turns
     ended: int = 0  # trials
     measured_at: float = 0.0
     lasted: float = 0.0  # the protected trial, in seconds
 
     @property
+    def coming_up(self) -> bool:
+        """Whether its lab does."""
+        return not self.is_up
+
+    @property
     def wants_to_be_measured(self) -> bool:
         """Whether its lab is up and its protected trial has not begun."""
-        return not self.coming_up and self.given == 0
+        return self.is_up and self.given == 0
 
     @property
     def is_measured(self) -> bool:
@@ -124,7 +129,7 @@ class Running:
 
     def _heed(self, trial: str, phase: str) -> None:
         if trial == PROTECTED and phase == WAITING:
-            self.coming_up = False
+            self.is_up = True
         if phase == ENDED:
             self.ended += 1
             self.lasted = self.lasted or time.monotonic() - self.measured_at

@@ -19,7 +19,7 @@ from netra_sim.scenarios.scenario import Scenario
 PASS, FAILED, ABORTED = 0, 1, 2
 LOOK = 0.1  # seconds between looks at progress and processes
 LABS, COMING_UP = 8, 2  # labs at once at the most, and of these such as are just coming up
-CONTROLS = 4  # controls at once unless told
+CONTROLS = 3  # controls at once unless told
 
 
 def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, full: bool = False) -> list[Job]:
@@ -75,11 +75,25 @@ def sweep(jobs: Sequence[Job], at_once: int = CONTROLS, concluded: Callable[[Pat
 class Takes(Protocol):
     """A run that takes turns."""
 
-    coming_up: bool
-    wants_to_be_measured: bool
-    is_measured: bool  # at this moment
-    under_way: int  # controls
-    work_left: float  # seconds of controls that could run now, roughly; 0 when it can take no turn
+    @property
+    def coming_up(self) -> bool:
+        """Whether its lab does."""
+
+    @property
+    def wants_to_be_measured(self) -> bool:
+        """Whether its lab is up and its protected trial has not begun."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its protected trial is under way."""
+
+    @property
+    def under_way(self) -> int:
+        """Controls."""
+
+    @property
+    def work_left(self) -> float:
+        """Seconds of controls that have not begun, roughly; 0 while it can take no turn."""
 
     def give(self) -> None:
         """The turn it waits for."""
