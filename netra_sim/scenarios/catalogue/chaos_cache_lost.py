@@ -24,7 +24,7 @@ class Outages(Parameters):
 
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
-    users: int = Field(16, ge=2, le=5000, description="simulated users")
+    users: int = Field(12, ge=2, le=5000, description="simulated users")
     messages: int = Field(11, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     first: float = Field(1.2, ge=0, le=600, description="seconds from when all users are in to the first outage")
@@ -113,5 +113,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.quiet + p.scaled(AFTERWARDS),
     exclusive=True,
-    control_users=10,
+    control_users=8,
 )

@@ -25,7 +25,7 @@ class Partitions(Parameters):
     """All users lose the network in mid-run, then half of them fall silent, then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
-    messages: int = Field(6, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(5, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
     slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
