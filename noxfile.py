@@ -48,20 +48,34 @@ def _run(session: nox.Session, program: str, *words: str) -> None:
     )
 
 
-@nox.session(python=False, requires=["environment"])
-def scenarios(session: nox.Session) -> None:
-    """The main job: every notebook, then reports/. Takes --only, --set, --seed, --scale, --jobs.
-
-    The exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
-    """
+def _tell(session: nox.Session, command: str) -> None:
+    """A command of the package, with its own exit code: Nox by itself knows 0 and 1 only."""
     try:
-        _run(session, "python", "-m", "netra_sim", "run", *session.posargs)
+        _run(session, "python", "-m", "netra_sim", command, *session.posargs)
     except KeyboardInterrupt:
         sys.exit(ABORTED)
     except nox.command.CommandFailed as error:
         if str(error.reason).endswith(f"exit code {ABORTED}"):
             sys.exit(ABORTED)
         raise
+
+
+@nox.session(python=False, requires=["environment"])
+def scenarios(session: nox.Session) -> None:
+    """The main job: every notebook, then reports/. Takes --only, --set, --seed, --scale, --jobs.
+
+    The exit code is 0 for pass, 1 for verdicts that are not, 2 when a run was aborted.
+    """
+    _tell(session, "run")
+
+
+@nox.session(python=False, requires=["environment"])
+def judge(session: nox.Session) -> None:
+    """Stored runs judged again by the checks of today, running nothing. Takes --only, --run, --latest, --write.
+
+    The exit code is 0 when no stored verdict changes, 1 when one does, 2 when nothing could be judged.
+    """
+    _tell(session, "judge")
 
 
 @nox.session(python=False, requires=["environment"])

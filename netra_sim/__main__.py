@@ -2,6 +2,7 @@
 
 python -m netra_sim list                  scenarios, their parameters, checks and controls
 python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
+python -m netra_sim judge                 judge stored runs again, without running anything
 python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
 python -m netra_sim faults                the fault proxy on its own
 python -m netra_sim report                render the report again from stored runs
@@ -21,7 +22,7 @@ USAGE_ERROR = 2
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit code: 0 pass, 1 verdicts that are not pass, 2 wrong use or aborted."""
+    """Exit code: 0 pass, 1 verdicts that are not pass (judge: that would change), 2 wrong use or aborted."""
     given = _parser().parse_args(words)
     command: Callable[[argparse.Namespace], int] = given.command
     try:
@@ -50,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", help="seed of every random stream")
     run.add_argument("--scale", help="time scale, 1 is real time")
     run.add_argument("--jobs", type=int, default=3, help="controls at once (3); measured trials run alone")
+    judge = add("judge", _judge, "judge stored runs again: which verdicts do the checks of today change?")
+    judge.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose name begins so")
+    judge.add_argument("--latest", action="store_true", help="only the runs that the report shows")
+    judge.add_argument("--run", nargs="+", type=Path, metavar="FOLDER", dest="named", help="these runs, and no other")
+    judge.add_argument("--write", action="store_true", help="store the new verdicts, and render the report from them")
     add("serve", _serve, "a lab with the platform in front of it, until ctrl-C")
     faults = add("faults", _faults, "the fault proxy on its own")
     faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
@@ -90,6 +96,19 @@ def _run(given: argparse.Namespace) -> int:
     with Painter(root / "runs", root / "reports") as painter:
         code = sweep(jobs, max(1, given.jobs), painter.draw)
     _render(changed=True)
+    return code
+
+
+def _judge(given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.door import project
+    from netra_sim.scenarios.rejudge import chosen, rejudge
+
+    if given.named and (given.only or given.latest):
+        raise BadValue(field="--run", value="with --only or --latest", allowed="folders, and stands for itself")
+    named = given.named or chosen(project() / "runs", given.only, shown=given.latest)
+    code = rejudge(named, write=given.write)
+    if given.write:
+        _render(changed=True)
     return code
 
 

@@ -73,7 +73,7 @@ def latest(runs: Path) -> list[Run]:
     usual ones again: what somebody tried once does not stay for ever.
     """
     stored: dict[tuple[str, str], list[Path]] = {}
-    for folder in sorted(_folders(runs), key=lambda folder: folder.name, reverse=True):
+    for folder in sorted(run_folders(runs), key=lambda folder: folder.name, reverse=True):
         scenario = folder.parent.relative_to(runs).as_posix()
         stored.setdefault((scenario, _variant(folder)), []).append(folder)
     usual = {scenario: folders[0].name for (scenario, variant), folders in stored.items() if variant == USUAL}
@@ -83,6 +83,15 @@ def latest(runs: Path) -> list[Run]:
         if _declared(folders[0]) or folders[0].name >= usual.get(scenario, "")
     ]
     return sorted(found, key=lambda run: (SEVERITY.index(run.verdict), run.scenario, run.variant != USUAL, run.variant))
+
+
+def run_folders(folder: Path) -> Iterator[Path]:
+    """Run folders below this one, at any depth; what lies inside a run's is not looked at."""
+    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if child.is_dir() and _RUN.fullmatch(child.name):
+            yield child
+        elif child.is_dir():
+            yield from run_folders(child)
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -114,12 +123,3 @@ def _stored(folder: Path) -> dict[str, Any]:
     file = folder / FILE
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return found
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    """Run folders at any depth; what lies inside one is not looked at."""
-    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if child.is_dir() and _RUN.fullmatch(child.name):
-            yield child
-        elif child.is_dir():
-            yield from _folders(child)

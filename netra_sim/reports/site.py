@@ -19,7 +19,7 @@ from typing import Any
 from netra_sim.reports import coverage, difference, grid, onefile, tables, words
 from netra_sim.reports.frames import fault_name
 from netra_sim.reports.junit import junit
-from netra_sim.reports.result import Result, write_whole
+from netra_sim.reports.result import FILE, Result, write_whole
 from netra_sim.reports.results import results
 from netra_sim.reports.runs import SEVERITY, Run, latest, worst
 
@@ -55,9 +55,10 @@ def single_file(runs: Path, reports: Path, catalogue: Mapping[str, Any], file: P
 
 
 def _stands(run: Run, file: Path) -> bool:
-    """Whether the page was written after the run that it shows."""
-    result = run.folder / "result.json"
-    return result.exists() and file.exists() and file.stat().st_mtime > result.stat().st_mtime
+    """Whether the page was written after the results that it shows: of its run, and of the one before."""
+    shown = [run.result, run.before]
+    results = [result.folder / FILE for result in shown if result]
+    return bool(run.result) and file.exists() and all(file.stat().st_mtime > r.stat().st_mtime for r in results)
 
 
 def _measured(reports: Path) -> list[dict[str, Any]]:

@@ -55,6 +55,8 @@ def provenance(data: Mapping[str, Any]) -> Table:
     """Everything needed to run it again."""
     parts = [("seed", data["seed"]), ("time scale", data["time_scale"]), *data["parameters"].items()]
     parts += [("started", data["started"]), ("commit", data.get("commit") or "not recorded")]
+    if judged := data.get("judged"):
+        parts += [("judged again", f"{judged['time']}, commit {judged['commit'] or 'not recorded'}")]
     parts += [*data["servers"].items(), *data["versions"].items(), ("run again", data["command"])]
     return Table("Provenance", ("what", "value"), tuple((str(k), str(v)) for k, v in parts))
 

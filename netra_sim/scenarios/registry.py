@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -29,6 +30,14 @@ def find(name: str) -> Scenario:
         return scenarios()[name]
     except KeyError:
         raise UnknownName(what="scenario", name=name, known=", ".join(scenarios())) from None
+
+
+def beginning(words: Sequence[str]) -> list[Scenario]:
+    """The scenarios whose name begins with one of the words, all without a word; UnknownName when none does."""
+    for word in words:
+        if not any(name.startswith(word) for name in scenarios()):
+            raise UnknownName(what="scenario", name=word, known=", ".join(scenarios()))
+    return [s for name, s in scenarios().items() if not words or name.startswith(tuple(words))]
 
 
 @cache

@@ -7,13 +7,11 @@ import contextlib
 import itertools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from netra_sim.checks.verdict import Check, Outcome, Verdict, judge, worst
 from netra_sim.externals.llm import script
 from netra_sim.faults.plan import SCRIPT
 from netra_sim.kernel.errors import NotOurs
@@ -21,6 +19,7 @@ from netra_sim.kernel.history import Fault, History
 from netra_sim.lab.lab import Lab
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
+from netra_sim.scenarios.judging import judged
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.stopwatch import Stopwatch
 from netra_sim.scenarios.ticks import Watch
@@ -37,11 +36,10 @@ async def run(
 ) -> Path:
     """The path of the result, which is written atomically and last, beside the histories."""
     refuse_what_is_not_ours(lab, scenario, parameters)
-    checks = scenario.judges(parameters)
     stopwatch = Stopwatch()
     history, controls = await _trials(lab, scenario, parameters, folder, tell, watch, stopwatch)
-    verdicts = [judge(check, history) for check in checks]
-    convictions = [_control(control, checks, seen) for control, seen in controls]
+    judgement = judged(scenario, parameters, history, controls)
+    convicted = zip(controls, judgement.controls, strict=True)
     result = {
         "schema": SCHEMA,
         "scenario": scenario.name,
@@ -52,16 +50,16 @@ async def run(
         "group": scenario.group,
         "variant": scenario.variant(parameters),
         "declared": scenario.declared(parameters),
-        "verdict": overall(verdicts, convictions),
+        "verdict": judgement.verdict,
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,
         "time_scale": parameters.time_scale,
         "started": stopwatch.started.isoformat(timespec="seconds"),
         "seconds": round(stopwatch.seconds, 3),
-        "checks": [_check(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)],
+        "checks": judgement.checks,
         "faults": faults(history),
-        "controls": convictions,
-        "controls_left": [c.name for c in scenario.controls(parameters) if c not in scenario.runs(parameters)],
+        "controls": [_control(control, seen, conviction) for (control, seen), conviction in convicted],
+        "controls_left": judgement.left,
         "history": "history.jsonl",
         "servers": lab.servers(),
         "versions": provenance.versions(),
@@ -153,12 +151,6 @@ def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters
                 raise NotOurs(action=SCRIPT, service="llm", setting="NETRA_LLM")
 
 
-def overall(verdicts: Sequence[Verdict], controls: Sequence[dict[str, Any]]) -> Outcome:
-    """The gravest verdict; a control that did not fail as it must makes the scenario fail: it proved nothing."""
-    convicted: list[Outcome] = ["pass" if control["convicts"] else "fail" for control in controls]
-    return worst([*(v.outcome for v in verdicts), *convicted])
-
-
 def faults(history: History) -> list[dict[str, Any]]:
     """Each fault: kind, target, when it was to strike, struck and ended (seconds since start), and what it hit."""
     loaded = next((r.t for r in history.seen("load_started")), history.start)
@@ -181,21 +173,12 @@ def _due(history: History, fault: Fault, loaded: int) -> int | None:
     return next(itertools.islice(come, nth - 1, None), None)
 
 
-def _control(control: Control, checks: Sequence[Check], history: History) -> dict[str, Any]:
-    verdicts = [judge(check, history) for check in checks]
-    failed = [v.check for v in verdicts if v.outcome == "fail"]
+def _control(control: Control, history: History, conviction: dict[str, Any]) -> dict[str, Any]:
+    """What was changed, what it was convicted of, and what it met."""
     return {
         **control.describe(),
         "users": len({op.actor for op in history.ops("login", "signup")}),
-        "expected": list(control.fails),
-        "failed": failed,
-        "verdict": worst(v.outcome for v in verdicts),
-        "convicts": set(control.fails) <= set(failed),
+        **conviction,
         "history": f"control-{control.name}.jsonl",
-        "checks": [asdict(v) for v in verdicts],
         "faults": faults(history),
     }
-
-
-def _check(check: Check, verdict: Verdict) -> dict[str, Any]:
-    return {**asdict(verdict), "controls": list(check.controls)}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from netra_sim.kernel.errors import UnknownName
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.door import new_folder
 from netra_sim.scenarios.parent import when_parent_ends
@@ -28,14 +27,9 @@ def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, 
     `only` keeps scenarios whose name begins with one of the words; a parameter must be known to every kept scenario.
     With `full`, a scenario is run with all its controls, and with its further parameter sets.
     """
-    known = registry.scenarios()
-    for word in only:
-        if not any(name.startswith(word) for name in known):
-            raise UnknownName(what="scenario", name=word, known=", ".join(known))
-    kept = [s for name, s in known.items() if not only or name.startswith(tuple(only))]
     return [
         _job(root, runs, scenario, {**chosen, **given})
-        for scenario in kept
+        for scenario in registry.beginning(only)
         for chosen in (({"all_controls": True}, *scenario.full) if full else ({},))
     ]
 

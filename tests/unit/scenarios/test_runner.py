@@ -2,27 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from netra_sim.checks.verdict import Verdict
 from netra_sim.faults.plan import Step
 from netra_sim.kernel.clock import ManualClock
 from netra_sim.kernel.errors import BadValue, NotOurs
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.lab.lab import Lab
 from netra_sim.scenarios import provenance, registry, runner
-
-
-def verdict(outcome):
-    return Verdict("some", outcome, "", "", (), ())
-
-
-def test_a_control_that_does_not_convict_makes_the_scenario_fail():
-    assert runner.overall([verdict("pass")], [{"convicts": True}]) == "pass"
-    assert runner.overall([verdict("pass")], [{"convicts": True}, {"convicts": False}]) == "fail"
-
-
-def test_the_gravest_verdict_wins():
-    assert runner.overall([verdict("pass"), verdict("unknown")], []) == "unknown"
-    assert runner.overall([verdict("unknown"), verdict("fail")], []) == "fail"
 
 
 async def test_faults_are_told_in_seconds_since_the_start():
