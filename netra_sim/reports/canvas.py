@@ -209,6 +209,8 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layou
     ax.xaxis.set_major_locator(MaxNLocator(nbins=max(4, int(layout.width * 1.2)), integer=layout.xlim[1] > 8))
     least = 0.002 * (layout.xlim[1] - layout.xlim[0])  # a fault of no length is still seen
     for span in layout.spans:
+        if _throughout(span, layout.xlim):
+            continue
         if span.fired:
             ax.axvspan(
                 span.start,
@@ -221,6 +223,12 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layou
         else:
             ax.axvline(span.start, color=FAULT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     return ax
+
+
+def _throughout(span: Span, xlim: tuple[float, float]) -> bool:
+    """Whether a fault lasts so long that its shade would hide the others': the strip alone names it."""
+    seen = min(span.end, xlim[1]) - max(span.start, xlim[0])
+    return span.fired and seen > 0.9 * (xlim[1] - xlim[0])
 
 
 def _place(spans: Sequence[Span], xlim: tuple[float, float], inner: float) -> list[_Placed]:

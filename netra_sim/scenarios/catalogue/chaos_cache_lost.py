@@ -20,14 +20,14 @@ SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 40.0
 
 
 class Outages(Parameters):
-    """Five outages of the same length one after the other, each with some quiet after it; all users are in by then."""
+    """Five outages of the same length one after the other, each with some quiet after it; they begin when half are in."""
 
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
     users: int = Field(12, ge=2, le=5000, description="simulated users")
     messages: int = Field(11, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(1.2, ge=0, le=600, description="seconds from when all users are in to the first outage")
+    first: float = Field(1.2, ge=0, le=600, description="seconds from when half the users are in to the first outage")
     out: float = Field(0.8, gt=0, le=600, description="seconds that each outage lasts")
     quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after each outage")
 
@@ -40,7 +40,7 @@ def _plan(p: Outages) -> tuple[Step, ...]:
     )  # fmt: skip
     each = p.out + p.quiet
     return tuple(
-        Step(kind, REDIS, p.first + n * each, p.out, told, on=WELCOME, nth=p.users)
+        Step(kind, REDIS, p.first + n * each, p.out, told, on=WELCOME, nth=p.users // 2)
         for n, (kind, told) in enumerate(kinds)
     )
 
@@ -113,5 +113,4 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.quiet + p.scaled(AFTERWARDS),
     exclusive=True,
-    control_users=8,
 )

@@ -17,12 +17,12 @@ ENOUGH = 8  # operations after a fault, for a recovery to be told
 
 
 class Outage(Parameters):
-    """Faults strike one after the other once all users are in; after each there is some quiet to recover in."""
+    """Faults strike one after the other once half of the users are in; after each there is some quiet to recover in."""
 
     users: int = Field(12, ge=2, le=5000, description="simulated users")
     messages: int = Field(7, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(0.5, ge=0, le=600, description="seconds from when all users are in to the first fault")
+    first: float = Field(0.5, ge=0, le=600, description="seconds from when half of the users are in to the first fault")
     quiet: float = Field(1.6, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
     refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
     stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
@@ -43,7 +43,7 @@ def _plan(p: Outage) -> tuple[Step, ...]:
 
 
 def _strike(p: Outage, kind: str, at: float, lease: float, attributes: dict[str, int]) -> Step:
-    return Step(kind, "postgres", at, lease, attributes, on=WELCOME, nth=p.users)
+    return Step(kind, "postgres", at, lease, attributes, on=WELCOME, nth=p.users // 2)
 
 
 def _checks(p: Outage) -> tuple[Check, ...]:

@@ -136,5 +136,5 @@ SCENARIO = Scenario(
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},
-    full=({"heartbeat": 25.0, "users": 40, "messages": 18},),
+    full=({"heartbeat": 25.0, "users": 16, "messages": 12},),
 )

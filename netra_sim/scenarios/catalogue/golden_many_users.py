@@ -116,5 +116,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: p.window + p.messages * p.scaled(3 * p.think + 15.0),
     control_users=12,
-    full=({"messages": 20}, {"users": 1000, "messages": 2, "window": 30.0, "think": 30.0}),
+    full=({"messages": 14}, {"users": 300, "window": 25.0, "think": 15.0}),
 )

@@ -10,8 +10,9 @@ from netra_sim.kernel.errors import BadValue
 from netra_sim.kernel.history import History
 from netra_sim.kernel.rng import Rng
 from netra_sim.reports import figures, plots, svg
-from netra_sim.reports.canvas import NARROW, WIDE, duration, fit, fold, text_width
+from netra_sim.reports.canvas import NARROW, WIDE, Layout, build, duration, fit, fold, text_width
 from netra_sim.reports.crowd import users
+from netra_sim.reports.frames import Span
 from netra_sim.reports.quantiles import quantiles
 from netra_sim.reports.result import Result
 from netra_sim.reports.states import states
@@ -288,3 +289,12 @@ def test_a_thousand_users_stay_a_small_file(name):
         f, outcome = rng.choice(["chat", "send", "connect", "history"]), rng.choice(["ok", "ok", "fail", "unknown"])
         tape.op(rng.uniform(0, 60), rng.lognormvariate(0, 1.5), f"user-{n % 1000}", f, outcome, {"deadline_s": 9.0}, {})
     assert len(svg.render(DRAW[name](tape.history(), WIDE))) < 300_000
+
+
+def test_a_fault_that_lasts_throughout_is_named_but_shades_nothing():
+    short, whole = Span("cut", 2.0, 3.0), Span("slow", 0.0, 9.8)
+    for spans, shaded in (((short, whole), 1), ((whole,), 0), ((short,), 1)):
+        figure, (panel,) = build(Layout(WIDE, "", (1.0,), (0.0, 10.0), spans))
+        assert len(panel.patches) == shaded
+        named = {text.get_text() for ax in figure.axes for text in ax.texts}
+        assert {span.name for span in spans} <= named
