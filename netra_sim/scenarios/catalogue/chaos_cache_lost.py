@@ -20,7 +20,7 @@ SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 40.0
 
 
 class Outages(Parameters):
-    """Five outages of the same length one after the other, each with some quiet after it; they begin when half are in."""
+    """Five outages of the same length one after the other, each with some quiet after it."""
 
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")

@@ -18,8 +18,8 @@ MARK = "(incomplete"  # what marks a text that broke off, for the user
 SILENT = 600.0  # longer than any deadline
 IDLE, BACK, RUN_LIMIT, RETRY_AFTER = 5.0, 10.0, 30.0, 2.0
 SLACK = 3.0  # for a machine that is busy when a time-out is due
-# By label: when it begins, after half of the users are in, and how long it lasts. What follows a phase of long waits must
-# not take answers away, so there is quiet after it.
+# By label: when it begins, after half of the users are in, and how long it lasts. What follows a phase of long waits
+# must not take answers away, so there is quiet after it.
 PHASES = {
     "hung model": (2.0, 32.0),
     "garbled": (37.0, 9.0),
@@ -107,8 +107,8 @@ def _checks(p: Trouble) -> tuple[Check, ...]:
 
 def _controls(_: Trouble) -> tuple[Control, ...]:
     return (
-        Control("no-second-try", "A call that fails is made again by nobody: with one in four failing, most answers lack "
-                "a part.", ("full_answers",), without=("retry", "fallback")),
+        Control("no-second-try", "A call that fails is made again by nobody: with one in four failing, most answers "
+                "lack a part.", ("full_answers",), without=("retry", "fallback")),
         Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
                 ("full_or_partial", "answered_by", "told_in_outage"), without=("fallback",)),
         Control("no-breaker", "A model that is gone is called again and again by every run.",
