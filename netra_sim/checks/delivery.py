@@ -76,14 +76,14 @@ class Client:
         return ("repeated" if known or seq <= self.first else "reordered"), 1
 
 
+def offences(history: History, grace_s: float = 1.0) -> list[Facts]:
+    """What went wrong with durable events: each fact has its `problem` and of how many `events` it is true."""
+    return _offences(history, *_replay(history), grace_s)[1]
+
+
 def _judge(history: History, grace_s: float) -> Finding:
-    clients, bad = _replay(history)
-    read = stored(history, (client.user for client in clients.values()))
-    for actor, client in clients.items():
-        if client.user in read:
-            bad += _unstored(history, client, read[client.user])
-            bad += _undelivered(history, actor, client, read[client.user], grace_s)
-    bad += [facts for record in read.values() for facts in _misnumbered(history, record)]
+    clients, wrong = _replay(history)
+    read, bad = _offences(history, clients, wrong, grace_s)
     frames = sum(len(client.seen) for client in clients.values())
     if bad:
         return Finding("fail", _told(bad, frames), notable(bad, lambda facts: float(facts["events"])))
@@ -94,6 +94,19 @@ def _judge(history: History, grace_s: float) -> Finding:
         return unknown(f"{counted(frames, 'event')} arrived in order, but the store was not read for {unread[0]}.")
     users = counted(len(clients), "user")
     return Finding("pass", f"{counted(frames, 'event')} reached {users} exactly once and in order; none is missing.")
+
+
+def _offences(
+    history: History, clients: dict[str, Client], wrong: list[Facts], grace_s: float
+) -> tuple[dict[str, Record], list[Facts]]:
+    """The store's readings by user, and all that is wrong: what `wrong` tells of the way, and what the store tells."""
+    read = stored(history, (client.user for client in clients.values()))
+    bad = list(wrong)
+    for actor, client in clients.items():
+        if client.user in read:
+            bad += _unstored(history, client, read[client.user])
+            bad += _undelivered(history, actor, client, read[client.user], grace_s)
+    return read, bad + [facts for record in read.values() for facts in _misnumbered(history, record)]
 
 
 def _replay(history: History) -> tuple[dict[str, Client], list[Facts]]:

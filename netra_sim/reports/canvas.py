@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -27,6 +27,7 @@ WIDE, NARROW = 7.6, 3.9
 FAULT = "#cc79a7"
 TEXT, SMALL = 8.5, 7.5
 LEFT, HEAD, LEGEND_ROW, STRIP_ROW, NOTE, NOTE_LINE, BOTTOM = 0.62, 0.32, 0.2, 0.2, 0.28, 0.15, 0.46
+GAP = 0.3  # inches between panels that stand side by side
 _BOLD = 1.38  # a heading's width over that of the same text in small letters
 _RC: dict[Any, Any] = {
     "font.size": TEXT,
@@ -52,7 +53,11 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a figure consists of: panels by height in inches, their notes, legend groups, faults, the time axis."""
+    """What a figure consists of: panels by height in inches, their notes, legend groups, faults, the time axis.
+
+    Faults are named above the first panel and shaded in all, unless each panel has its `own`. `beside`: panels stand
+    side by side, the first with the labels of the axis that they share.
+    """
 
     width: float
     heading: str
@@ -64,6 +69,39 @@ class Layout:
     right: float = 0.18
     left: float = LEFT
     shade: float = 0.16
+    own: tuple[tuple[Span, ...], ...] = ()
+    beside: bool = False
+
+    @property
+    def inner(self) -> float:
+        """A panel's width in inches."""
+        room = self.width - self.left - self.right
+        return (room - GAP * (len(self.panels) - 1)) / len(self.panels) if self.beside else room
+
+    def shaded(self, number: int) -> tuple[Span, ...]:
+        """The faults of a panel."""
+        return self.own[number] if self.own else self.spans
+
+    def named(self, number: int) -> tuple[Span, ...]:
+        """The faults that are named above a panel."""
+        return self.shaded(number) if self.own or number == 0 else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A panel with its notes and the names of its faults: heights and left edge in inches."""
+
+    lines: list[str]
+    placed: list[_Placed]
+    deep: float
+    strip: float
+    panel: float
+    left: float
+
+    @property
+    def height(self) -> float:
+        """All of it."""
+        return self.deep + self.strip + self.panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,39 +157,58 @@ def _fold(text: str, width: float) -> list[str]:
 
 
 def build(layout: Layout) -> tuple[Figure, list[Axes]]:
-    """The figure with its heading, legend and fault strip drawn, and its empty panels, faults shaded."""
-    inner = layout.width - layout.left - layout.right
+    """The figure with its heading, legend and fault strips drawn, and its empty panels, faults shaded."""
     keys = [row for group in layout.legend for row in _flow(group, layout.width - 0.1)]
-    placed = _place(layout.spans, layout.xlim, inner)
-    strip = STRIP_ROW * (1 + max(each.row for each in placed)) + 0.03 if placed else 0.0
-    notes = [fold(note, layout.width - 0.05) for note in layout.notes]
-    deep = [NOTE + NOTE_LINE * (len(lines) - 1) for lines in notes]
-    height = HEAD + LEGEND_ROW * len(keys) + strip + sum(layout.panels) + sum(deep) + BOTTOM
+    cells = _cells(layout)
+    heights = [cell.height for cell in cells]
+    head = HEAD + LEGEND_ROW * len(keys)
+    height = head + (max(heights) if layout.beside else sum(heights)) + BOTTOM
     figure = Figure(figsize=(layout.width, height))
     FigureCanvasSVG(figure)
     heading = fit(layout.heading, layout.width / _BOLD)
     figure.text(0.0, 1 - 0.06 / height, heading, va="top", weight="bold", fontsize=TEXT + 0.5)
     _legend(figure, keys, height)
-    top = height - HEAD - LEGEND_ROW * len(keys)
-    axes = []
-    for number, panel in enumerate(layout.panels):
-        if layout.notes:
-            top -= deep[number]
-            for n, line in enumerate(reversed(notes[number])):
-                figure.text(0.0, (top + 0.06 + NOTE_LINE * n) / height, line, fontsize=SMALL)
-        if number == 0 and placed:
-            top -= strip
-            _strip(figure, layout, placed, (top + 0.03, strip - 0.03))
-        top -= panel
-        box = (layout.left / layout.width, top / height, inner / layout.width, panel / height)
-        axes.append(_panel(figure, box, layout))
+    axes, top = [], height - head
+    for number, cell in enumerate(cells):
+        axes.append(_draw(figure, layout, cell, layout.shaded(number), top))
+        top -= 0.0 if layout.beside else cell.height
     return figure, axes
 
 
-def time_axis(axes: Sequence[Axes], unit: str) -> None:
-    """Number the last panel's time axis, and name its unit once."""
+def _cells(layout: Layout) -> list[_Cell]:
+    """The panels with what belongs to them; side by side they are as deep as the deepest."""
+    cells = []
+    for number, panel in enumerate(layout.panels):
+        room = layout.inner if layout.beside else layout.width - 0.05
+        lines = fold(layout.notes[number], room) if layout.notes else []
+        placed = _place(layout.named(number), layout.xlim, layout.inner)
+        strip = STRIP_ROW * (1 + max(each.row for each in placed)) + 0.03 if placed else 0.0
+        left = layout.left + (layout.inner + GAP) * number * layout.beside
+        cells.append(_Cell(lines, placed, NOTE + NOTE_LINE * (len(lines) - 1) if lines else 0.0, strip, panel, left))
+    if layout.beside:
+        deep, strip = max(cell.deep for cell in cells), max(cell.strip for cell in cells)
+        cells = [replace(cell, deep=deep, strip=strip) for cell in cells]
+    return cells
+
+
+def _draw(figure: Figure, layout: Layout, cell: _Cell, spans: Sequence[Span], top: float) -> Axes:
+    """A cell's notes, its strip and its empty panel, from `top` inches down."""
+    width, height = figure.get_size_inches()
+    top -= cell.deep
+    for n, line in enumerate(reversed(cell.lines)):
+        left = cell.left / width if layout.beside else 0.0
+        figure.text(left, (top + 0.06 + NOTE_LINE * n) / height, line, fontsize=SMALL)
+    top -= cell.strip
+    if cell.placed:
+        _strip(figure, layout, cell, top + 0.03)
+    box = (cell.left / width, (top - cell.panel) / height, layout.inner / width, cell.panel / height)
+    return _panel(figure, box, layout, spans)
+
+
+def time_axis(axes: Sequence[Axes], unit: str, beside: bool = False) -> None:
+    """Number the last panel's time axis, and name its unit once; panels side by side are all numbered."""
     for ax in axes[:-1]:
-        ax.tick_params(labelbottom=False)
+        ax.tick_params(labelbottom=beside)
     axes[-1].set_xlabel(unit, fontsize=SMALL, loc="right", labelpad=3)
 
 
@@ -201,14 +258,16 @@ def _legend(figure: Figure, rows: list[list[Artist]], height: float) -> None:
         )
 
 
-def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layout) -> Axes:
+def _panel(figure: Figure, box: tuple[float, float, float, float], layout: Layout, spans: Sequence[Span]) -> Axes:
     ax = figure.add_axes(box)
     ax.set_xlim(layout.xlim)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=max(4, int(layout.width * 1.2)), integer=layout.xlim[1] > 8))
+    columns = len(layout.panels) if layout.beside else 1
+    bins = max(4, int(layout.width * 1.2 / columns))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=bins, integer=layout.xlim[1] > 8))
     least = 0.002 * (layout.xlim[1] - layout.xlim[0])  # a fault of no length is still seen
-    for span in layout.spans:
+    for span in spans:
         if _throughout(span, layout.xlim):
             continue
         if span.fired:
@@ -250,16 +309,16 @@ def _place(spans: Sequence[Span], xlim: tuple[float, float], inner: float) -> li
     return [_Placed(tuple(same), text, left, row) for (same, text, left), row in zip(found, rows, strict=True)]
 
 
-def _strip(figure: Figure, layout: Layout, placed: list[_Placed], box: tuple[float, float]) -> None:
-    """Rows of bars above the panels, each fault named on its own time, or at the first of those of its name."""
+def _strip(figure: Figure, layout: Layout, cell: _Cell, bottom: float) -> None:
+    """Rows of bars above a panel, each fault named on its own time, or at the first of those of its name."""
     width, height = figure.get_size_inches()
-    inner = width - layout.left - layout.right
-    ax = figure.add_axes((layout.left / width, box[0] / height, inner / width, box[1] / height))
+    inner, high = layout.inner, cell.strip - 0.03
+    ax = figure.add_axes((cell.left / width, bottom / height, inner / width, high / height))
     ax.set_xlim(layout.xlim)
-    ax.set_ylim(box[1] / STRIP_ROW, 0)
+    ax.set_ylim(high / STRIP_ROW, 0)
     ax.set_axis_off()
     scale = (layout.xlim[1] - layout.xlim[0]) / inner
-    for each in placed:
+    for each in cell.placed:
         for span in each.spans:
             start, end = max(span.start, layout.xlim[0]), min(span.end, layout.xlim[1])
             if span.fired:

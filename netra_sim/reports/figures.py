@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from netra_sim.kernel.history import History
 from netra_sim.reports import plots, svg
+from netra_sim.reports.balance import labels
 from netra_sim.reports.bins import online
 from netra_sim.reports.canvas import WIDE
 from netra_sim.reports.crowd import users
 from netra_sim.reports.frames import points, run_frame
+from netra_sim.reports.pairs import Pair, Side
 from netra_sim.reports.quantiles import MAIN, quantiles
 from netra_sim.reports.result import Control, Result
 from netra_sim.reports.states import states
@@ -37,6 +38,11 @@ CAPTIONS = {
     "the agents of his run.",
     "sequence": "One run as the platform recorded it: who worked when, on what, and for how long.",
 }
+COMPARED = (
+    "Each mark is an operation: how far right, when it began; how high, how long its user waited. Crosses failed, "
+    "white diamonds got no answer. Both parts have the same scales, and each has the faults of its own run shaded."
+)
+UNHURT = "What this control breaks does not show in waiting times; the checks above tell it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +100,40 @@ def _size(result: Result) -> str:
     return f"{result.data['parameters'].get('users', '?')} users, seed {result.data['seed']}"
 
 
-def draw_control(result: Result, control: Control, width: float = WIDE, prefix: str = "c") -> Drawn | None:
-    """The run beside its control, by the operation that the control hurt most; None when it hurt none visibly."""
-    f = hurt(result.history, control.history)
-    if f is None:
+def draw_control(pair: Pair, control: Control, width: float = WIDE, prefix: str = "c") -> Drawn | None:
+    """The run beside its control, by the operation that the control hurt most; None when no operation is in either."""
+    f = hurt(pair)
+    name = f or main(pair)
+    if name is None:
         return None
-    figure = plots.compare(result.history, control.history, f, control.label, width)
-    return _drawn(f"compare-{control.data['name']}", "The run and its control on the same axes.", figure, prefix)
+    figure = plots.compare(pair, name, labels(control.data), width)
+    caption = COMPARED if f else f"{COMPARED} {UNHURT}"
+    return _drawn(f"compare-{control.data['name']}", caption, figure, prefix)
 
 
-def hurt(history: History, control: History) -> str | None:
-    """The operation of which most more failed, went unanswered or overran its limit in the control; or None."""
-    more = _bad(control)
-    more.subtract(_bad(history))
+def hurt(pair: Pair) -> str | None:
+    """The operation of which most more failed, went unanswered, overran its limit or were never begun; or None.
+
+    Signing in is not it where the control had less of the machine: that alone makes it fail at the start.
+    """
+    more = _bad(pair.control)
+    more.subtract(_bad(pair.protected))
+    for f in ("login", "signup") if pair.slower is pair.control else ():
+        del more[f]
+    more["chat"] += len(pair.protected.of("chat").keys() - pair.control.of("chat").keys())
     f, count = max(more.items(), key=lambda item: (item[1], item[0] == "chat"), default=("", 0))
     return f if count > 0 else None
 
 
-def _bad(history: History) -> Counter[str]:
+def main(pair: Pair) -> str | None:
+    """The operation to show where none was hurt: questions, else the most frequent one."""
+    used = Counter(p.f for side in (pair.protected, pair.control) for p in side.points)
+    return "chat" if used["chat"] else max(used, key=used.__getitem__, default=None)
+
+
+def _bad(side: Side) -> Counter[str]:
     late = Counter[str]()
-    for p in points(history):
+    for p in side.points:
         late[p.f] += p.outcome != "ok" or (p.limit is not None and p.seconds > p.limit)
     return late
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -131,8 +132,12 @@ class _Open:
 
 def points(history: History, *names: str) -> list[Point]:
     """Every operation, or those with one of these names, as a point of time and duration."""
-    zero, end = history.start, history.end
-    return [_point(op, zero, end) for op in history.ops(*names)]
+    return points_of(history.ops(*names), history.start, history.end)
+
+
+def points_of(ops: Iterable[Op], zero: int, end: int) -> list[Point]:
+    """These operations as points, timed from `zero`; what never ended took until `end` (both ns)."""
+    return [_point(op, zero, end) for op in ops]
 
 
 def throughput(history: History, bins: int = 60) -> Throughput:
@@ -171,6 +176,7 @@ def op_name(f: str) -> str:
     return {"connect_refused": "connect, bad token", "history": "read history"}.get(f, f.replace("_", " "))
 
 
+@functools.lru_cache(maxsize=1)  # a page draws it twice, wide and narrow, and asks before whether there is one
 def run_frame(history: History, run_id: str | None = None) -> RunFrame | None:
     """One run's sequence, or None when no such run was seen; by default the longest that lived through most faults."""
     rows, struck = _rows(history), _struck(history)

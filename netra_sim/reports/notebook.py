@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from netra_sim.reports import tables
+from netra_sim.reports import balance, tables
+from netra_sim.reports.pairs import pair
 from netra_sim.reports.result import Result
 from netra_sim.reports.tables import Table
 
@@ -105,13 +106,22 @@ class View:
         return _figure(part, figures.users_of([self.result, *others], f))
 
     def compare(self, control: str, f: str | None = None) -> Shown:
-        """The run beside a control on the same axes; `f` is by default the operation that it hurt most."""
+        """The run beside a control on the same axes, and what the protection cost and saved.
+
+        `f` is by default the operation that the control hurt most.
+        """
         from netra_sim.reports import figures, plots
 
         other = self.result.control(control)
-        chosen = f or figures.hurt(self.result.history, other.history) or "chat"
+        both = pair(self.result.history, other.history)
+        chosen = f or figures.hurt(both) or figures.main(both) or "chat"
         part = f"compare-{control}" if f is None else ""
-        return _figure(part, plots.compare(self.result.history, other.history, chosen, other.label))
+        picture = _figure(part, plots.compare(both, chosen, balance.labels(other.data)))
+        told = balance.balance(both, other.data)
+        below = [escape(told.basis), *(table.html() for table in balance.tables(told))]
+        below += [escape(note) for note in (told.machine, told.same) if note]
+        html = "".join(each if each.startswith("<table") else f"<p>{each}</p>" for each in below)
+        return Shown(part, picture.html + html, f"{picture.text}\n\n{balance.text(told)}")
 
 
 def show(result: Result) -> View:

@@ -14,6 +14,7 @@ from netra_sim.reports import frames
 from netra_sim.reports.alt import counts, empty, figure_alt, struck, told
 from netra_sim.reports.canvas import NARROW, WIDE, Layout, build, duration, style, text_width, time_axis
 from netra_sim.reports.frames import OUTCOMES
+from netra_sim.reports.pairs import Pair
 from netra_sim.reports.scatter import (
     EDGE,
     FACE,
@@ -102,30 +103,38 @@ def throughput(history: History, width: float = WIDE) -> Figure:
 
 
 def compare(
-    history: History,
-    control_history: History,
+    pair: Pair,
     f: str = "chat",
-    without: str = "Without the protection",
+    labels: tuple[str, str] = ("With the protection", "Without the protection"),
     width: float = WIDE,
 ) -> Figure:
-    """The durations of the operations `f` in the run and in its control, on the same axes, faults shaded in both."""
-    runs = [history, control_history]
-    found = [frames.points(h, f) for h in runs]
-    both = [*found[0], *found[1]]
-    spans = tuple(frames.spans(history))
+    """The durations of the operations `f` in the run and in its control: side by side, below one another when narrow.
+
+    The axes are the same, times count from the beginning of each load, and each panel has the faults of its own run.
+    """
+    sides = (pair.protected, pair.control)
+    found = [[p for p in side.points if p.f == f] for side in sides]
+    both, beside = [*found[0], *found[1]], width > NARROW
+    own, whole = tuple(side.spans for side in sides), time_span([p for side in sides for p in side.points])
     with style():
-        heading = f"Time from asking to answer: {frames.op_name(f)}"
-        legend = (outcome_keys(both, counted=False),)
-        notes = (f"With the protection: {counts(found[0])}", f"{without}: {counts(found[1])}")
-        layout = Layout(width, heading, (1.5, 1.5), time_span(both), spans, legend, notes)
+        limits = limits_of(both)
+        legend = (outcome_keys(both, counted=False, shaped=True),)
+        notes = tuple(f"{label}: {counts(part)}" for label, part in zip(labels, found, strict=True))
+        high = 2.1 if beside else 1.5
+        layout = Layout(
+            width, f"Time from asking to answer: {frames.op_name(f)}", (high, high), whole, (), legend, notes,
+            right_margin(both, NARROW), own=own, beside=beside,
+        )  # fmt: skip
         figure, axes = build(layout)
         for ax, part in zip(axes, found, strict=True):
-            duration_axis(ax, both)
-            scatter(ax, part, layout, 1.5)
-        time_axis(axes, _SECONDS)
+            ends = duration_axis(ax, both)
+            scatter(ax, part, layout, high, by_outcome=True)
+            draw_limits(ax, limits, ends, named=False, told=not beside or ax is axes[-1])
+        axes[1].tick_params(labelleft=not beside)
+        time_axis(axes, "seconds since the load began", beside)
     figure.set_label(
-        f"Two scatter plots on the same axes: durations of {frames.op_name(f)}. With the protection: {told(found[0])} "
-        f"{without}: {told(found[1])} {struck(spans)}"
+        f"Two scatter plots on the same axes: durations of {frames.op_name(f)}. "
+        + " ".join(f"{n}: {told(p)} {struck(s)}" for n, p, s in zip(labels, found, own, strict=True))
     )
     return figure
 

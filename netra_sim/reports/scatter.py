@@ -28,18 +28,19 @@ EDGE: dict[Outcome, str] = {"ok": "#0072b2", "fail": "#8a3c00", "unknown": INK}
 WORD: dict[Outcome, str] = {"ok": "ok", "fail": "failed", "unknown": "no answer"}
 HATCH: dict[Outcome, str] = {"ok": "", "fail": "////", "unknown": "\\\\\\"}
 _SIZE: dict[Outcome, float] = {"ok": 3.4, "fail": 5.0, "unknown": 5.0}
+SHAPE: dict[Outcome, str] = {"ok": "o", "fail": "X", "unknown": "D"}  # where only one operation is drawn
 _MOST = 3000  # points of a figure, all groups together: some 60 bytes each
 _SHAPES = "osD^vPX<>*hp"
 _ORDER = ("chat", "send", "connect", "history", "login", "signup", "refresh", "logout", "connect_refused")
 
 
-def scatter(ax: Axes, found: Sequence[Point], layout: Layout, height: float) -> None:
-    """The operations as markers: shape by operation, colour, fill and size by outcome."""
+def scatter(ax: Axes, found: Sequence[Point], layout: Layout, height: float, by_outcome: bool = False) -> None:
+    """The operations as markers: shape by operation or `by_outcome`, colour, fill and size by outcome."""
     shapes = _shapes(found)
     groups: dict[tuple[Outcome, str], list[Point]] = {}
     for p in found:
         groups.setdefault((p.outcome, p.f), []).append(p)
-    size = ((layout.width - layout.left - layout.right) * 72, height * 72)
+    size = (layout.inner * 72, height * 72)
     for outcome in OUTCOMES:
         for f, shape in shapes.items():
             places = [(p.at, max(p.seconds, 1e-4)) for p in groups.get((outcome, f), [])]
@@ -47,7 +48,7 @@ def scatter(ax: Axes, found: Sequence[Point], layout: Layout, height: float) -> 
             ax.plot(
                 [x for x, _ in chosen],
                 [y for _, y in chosen],
-                shape,
+                SHAPE[outcome] if by_outcome else shape,
                 linestyle="none",
                 markerfacecolor=FACE[outcome],
                 markeredgecolor=EDGE[outcome],
@@ -114,11 +115,15 @@ def limits_of(found: Sequence[Point]) -> dict[float, list[str]]:
     return limits if len(limits) <= 4 else {}
 
 
-def draw_limits(ax: Axes, limits: dict[float, list[str]], ylim: tuple[float, float], named: bool) -> None:
-    """Dashed lines, told at the right of the panel, each text above the one before."""
+def draw_limits(
+    ax: Axes, limits: dict[float, list[str]], ylim: tuple[float, float], named: bool, told: bool = True
+) -> None:
+    """Dashed lines, `told` at the right of the panel, each text above the one before."""
     free = 0.0
     for limit, names in limits.items():
         ax.axhline(limit, color=SOFT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+        if not told:
+            continue
         lines = [f"limit {duration(limit)}", *(textwrap.wrap(", ".join(names), 15) if named else [])]
         half = 0.025 * len(lines)
         at = max(math.log10(limit / ylim[0]) / math.log10(ylim[1] / ylim[0]), free + half)
@@ -147,14 +152,14 @@ def _shapes(found: Sequence[Point]) -> dict[str, str]:
     return {f: _SHAPES[i % len(_SHAPES)] for i, f in enumerate(names)}
 
 
-def outcome_keys(found: Sequence[Point], counted: bool = True) -> list[Artist]:
-    """The legend's entries for the outcomes, with how many operations had each."""
+def outcome_keys(found: Sequence[Point], counted: bool = True, shaped: bool = False) -> list[Artist]:
+    """The legend's entries for the outcomes, with how many operations had each; `shaped` as the markers are."""
     count = Counter(p.outcome for p in found)
     return [
         Line2D(
             [],
             [],
-            marker="o",
+            marker=SHAPE[o] if shaped else "o",
             linestyle="none",
             markersize=_SIZE[o] + 0.6,
             markerfacecolor=FACE[o],

@@ -6,20 +6,23 @@ can be had as one file that can be mailed.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from netra_sim.reports import coverage, difference, grid, onefile, tables, words
+from netra_sim.reports import balance, coverage, difference, grid, onefile, tables, words
 from netra_sim.reports.frames import fault_name
 from netra_sim.reports.junit import junit
-from netra_sim.reports.result import FILE, Result, write_whole
+from netra_sim.reports.pairs import Pair, pair
+from netra_sim.reports.result import FILE, Control, Result, write_whole
 from netra_sim.reports.results import results
 from netra_sim.reports.runs import SEVERITY, Run, latest, worst
 
@@ -101,33 +104,63 @@ def page(run: Run) -> str:
     """A run's own page; a short one that says so when the run was aborted."""
     if run.result is None:
         return _render("aborted.html.j2", run=run, command=_command(run))
-    wide, narrow = _figures(run.result)
+    with _undisturbed():
+        return _page(run, run.result)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No collection of garbage meanwhile: going through all that was loaded again and again is a tenth of a page."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _page(run: Run, result: Result) -> str:
+    compared = _pairs(result)
+    wide, narrow = _figures(result, compared)
     anchors = {"checks", "controls", "provenance", *wide, *(f"figure-{name}" for name in wide)}
-    anchors |= {"runbook"} if run.result.data["runbook"] else set()
-    notebook = _notebook(run.result, anchors)
-    compared = difference.difference(run.before, run.result) if run.before else None
+    anchors |= {"runbook"} if result.data["runbook"] else set()
+    notebook = _notebook(result, anchors)
+    balances = {c.data["name"]: balance.balance(both, c.data) for c, both in compared}
+    before = difference.difference(run.before, result) if run.before else None
     return _render(
-        "run.html.j2", run=run, data=run.result.data, figures=wide, narrow=narrow, notebook=notebook,
-        difference=compared, load=_load(run.result),
+        "run.html.j2", run=run, data=result.data, figures=wide, narrow=narrow, notebook=notebook,
+        difference=before, load=_load(result), balances=balances,
     )  # fmt: skip
 
 
 def _load(result: Result) -> str:
-    return words.load(result.history) if (result.folder / result.data["history"]).exists() else ""
+    return words.load(result.history) if _kept(result, result.data["history"]) else ""
 
 
-def _figures(result: Result) -> tuple[dict[str, Any], dict[str, Any]]:
+def _kept(result: Result, history: str) -> bool:
+    return (result.folder / history).exists()
+
+
+def _pairs(result: Result) -> list[tuple[Control, Pair]]:
+    """The run with each of its controls, where both histories are kept."""
+    if not _kept(result, result.data["history"]):
+        return []
+    kept = [control for control in result.controls if _kept(result, control.data["history"])]
+    return [(control, pair(result.history, control.history)) for control in kept]
+
+
+def _figures(result: Result, compared: list[tuple[Control, Pair]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The figures by name, once for wide and once for narrow screens; none when the histories are not kept."""
     from netra_sim.reports import figures
     from netra_sim.reports.canvas import NARROW, WIDE
 
-    if not (result.folder / result.data["history"]).exists():
+    if not _kept(result, result.data["history"]):
         return {}, {}
-    kept = [control for control in result.controls if (result.folder / control.data["history"]).exists()]
     sizes: list[dict[str, Any]] = []
     for width, letter in ((WIDE, "w"), (NARROW, "n")):
-        compared = [figures.draw_control(result, control, width, f"{letter}{n}") for n, control in enumerate(kept)]
-        drawn = [*figures.draw(result, width, letter), *filter(None, compared)]
+        beside = [figures.draw_control(both, c, width, f"{letter}{n}") for n, (c, both) in enumerate(compared)]
+        drawn = [*figures.draw(result, width, letter), *filter(None, beside)]
         sizes.append({each.name: each for each in drawn})
     return sizes[0], sizes[1]
 

@@ -60,6 +60,13 @@ def test_another_figure_than_the_pages_has_no_place_there(view):
     assert bundle(view.users(view.result))[2] is None
 
 
+def test_a_comparison_tells_what_the_protection_cost_and_saved(view):
+    html, text, _ = bundle(view.compare("no-deadline"))
+    assert html.startswith('<img alt="') and "<table>" in html
+    for told in ("What it saved", "Without deadline", "the 4 users that are in both runs"):
+        assert told in html and told in text
+
+
 def test_runbook_and_provenance(view):
     assert repr(view.runbook()).startswith("1. Alert")
     assert "<code>store_unavailable</code>" in bundle(view.runbook())[0]

@@ -13,8 +13,9 @@ from netra_sim.reports import figures, plots, svg
 from netra_sim.reports.canvas import NARROW, WIDE, Layout, build, duration, fit, fold, text_width
 from netra_sim.reports.crowd import users
 from netra_sim.reports.frames import Span
+from netra_sim.reports.pairs import pair
 from netra_sim.reports.quantiles import quantiles
-from netra_sim.reports.result import Result
+from netra_sim.reports.result import Control, Result
 from netra_sim.reports.states import states
 from netra_sim.reports.waterfall import waterfall
 from tests.unit.reports import sample
@@ -78,7 +79,7 @@ DRAW = {
     "latency": plots.latency,
     "throughput": plots.throughput,
     "sequence": lambda h, w: plots.sequence(h, width=w),
-    "compare": lambda h, w: plots.compare(h, h, "chat", "Without deadline", w),
+    "compare": lambda h, w: plots.compare(pair(h, h), "chat", ("With the protection", "Without deadline"), w),
     "quantiles": lambda h, w: quantiles(h, {"chat": 1.5}, width=w),
     "states": states,
     "waterfall": lambda h, w: waterfall(h, 3.0, 0.5, w),
@@ -169,15 +170,43 @@ def test_axes_name_their_units(histories):
     assert formatter(0.01, 0) == "10 ms"
 
 
-def test_compare_shares_its_axes(histories):
-    figure = plots.compare(histories["usual"], histories["bare"], "send")
-    above, below = figure.axes[-2:]
-    assert above.get_xlim() == below.get_xlim() and above.get_ylim() == below.get_ylim()
+@pytest.mark.parametrize(("width", "beside"), [(WIDE, True), (NARROW, False)])
+def test_a_pair_shares_its_axes_and_stands_side_by_side_where_there_is_room(histories, width, beside):
+    figure = plots.compare(pair(histories["usual"], histories["bare"]), "send", width=width)
+    first, second = [ax for ax in figure.axes if ax.get_yscale() == "log"]
+    assert first.get_xlim() == second.get_xlim() and first.get_ylim() == second.get_ylim()
+    (left, low), (right, high) = (ax.get_position().min for ax in (first, second))
+    assert bool(low == high) is beside and bool(left == right) is not beside
+
+
+def test_each_part_of_a_pair_has_the_faults_of_its_own_run(histories):
+    figure = plots.compare(pair(histories["usual"], histories["eight"]), "chat")
+    drawn = svg.render(figure)
+    told = [text for text, _ in texts(drawn)]
+    assert told.count("Postgres killed") == 1 and told.count("ClickHouse killed") == 1
+    alt = plots.figure_alt(figure)
+    assert "Postgres killed from 8.0 to 12.0 s" in alt  # since the load began, which the two histories share
+    assert alt.index("Postgres killed") < alt.index("Without the protection:") < alt.index("ClickHouse killed")
+
+
+def test_outcomes_of_a_pair_have_shapes_of_their_own(histories):
+    figure = plots.compare(pair(histories["usual"], histories["bare"]), "send")
+    shapes = {line.get_marker() for ax in figure.axes for line in ax.lines if len(line.get_xdata())}
+    assert {"o", "X", "D"} <= shapes
 
 
 def test_the_operation_that_the_control_hurt_most(histories):
-    assert figures.hurt(histories["usual"], histories["bare"]) in {"send", "chat"}
-    assert figures.hurt(histories["usual"], histories["usual"]) is None
+    assert figures.hurt(pair(histories["usual"], histories["bare"])) in {"send", "chat"}
+    same = pair(histories["usual"], histories["usual"])
+    assert figures.hurt(same) is None and figures.main(same) == "chat"
+
+
+def test_a_control_that_hurt_nobody_has_a_picture_that_says_so(histories, tmp_path):
+    same = pair(histories["usual"], histories["usual"])
+    drawn = figures.draw_control(same, Control(sample.control("x", "why", []), tmp_path))
+    assert drawn.name == "compare-x" and figures.UNHURT in drawn.caption
+    nothing = pair(histories["empty"], histories["usual"])
+    assert figures.draw_control(nothing, Control(sample.control("x", "why", []), tmp_path)) is None
 
 
 @pytest.mark.parametrize(
