@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="a parameter")
     run.add_argument("--seed", help="seed of every random stream")
     run.add_argument("--scale", help="time scale, 1 is real time")
-    run.add_argument("--jobs", type=int, default=3, help="controls at once (3); measured trials run alone")
+    run.add_argument("--jobs", type=int, default=2, help="controls at once (2); measured trials run alone")
     judge = add("judge", _judge, "judge stored runs again: which verdicts do the checks of today change?")
     judge.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose name begins so")
     judge.add_argument("--latest", action="store_true", help="only the runs that the report shows")

@@ -18,7 +18,7 @@ from netra_sim.scenarios.scenario import Scenario
 PASS, FAILED, ABORTED = 0, 1, 2
 LOOK = 0.1  # seconds between looks at progress and processes
 LABS, COMING_UP = 8, 3  # labs at once at the most, and of these such as are just coming up
-CONTROLS = 3  # controls at once unless told
+CONTROLS = 2  # controls at once unless told
 
 
 def plan(root: Path, runs: Path, only: Sequence[str], given: dict[str, Any], *, full: bool = False) -> list[Job]:
