@@ -77,10 +77,11 @@ def latest(runs: Path) -> list[Run]:
         scenario = folder.parent.relative_to(runs).as_posix()
         stored.setdefault((scenario, _variant(folder)), []).append(folder)
     usual = {scenario: folders[0].name for (scenario, variant), folders in stored.items() if variant == USUAL}
+    sets = _sets(stored)
     found = [
         _run(scenario, variant, folders)
         for (scenario, variant), folders in stored.items()
-        if _declared(folders[0]) or folders[0].name >= usual.get(scenario, "")
+        if variant in sets[scenario] or folders[0].name >= usual.get(scenario, "")
     ]
     return sorted(found, key=lambda run: (SEVERITY.index(run.verdict), run.scenario, run.variant != USUAL, run.variant))
 
@@ -114,9 +115,13 @@ def _variant(folder: Path) -> str:
     return named.read_text(encoding="utf-8").strip() if named.exists() else USUAL
 
 
-def _declared(folder: Path) -> bool:
-    """Whether the run's parameter set is one of the scenario's own."""
-    return bool(_stored(folder).get("declared", True))
+def _sets(stored: dict[tuple[str, str], list[Path]]) -> dict[str, list[str]]:
+    """By scenario, the names of its own parameter sets, as its newest run that has a result tells them."""
+    newest: dict[str, tuple[str, list[str]]] = {}
+    for scenario, variant in stored:
+        told = next(((f.name, _stored(f)) for f in stored[scenario, variant] if _stored(f)), ("", {}))
+        newest[scenario] = max(newest.get(scenario, ("", [USUAL])), (told[0], list(told[1].get("sets", [USUAL]))))
+    return {scenario: sets for scenario, (_, sets) in newest.items()}
 
 
 def _stored(folder: Path) -> dict[str, Any]:

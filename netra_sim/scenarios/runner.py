@@ -49,7 +49,7 @@ async def run(
         "consequence": scenario.consequence,
         "group": scenario.group,
         "variant": scenario.variant(parameters),
-        "declared": scenario.declared(parameters),
+        "sets": scenario.sets,
         "verdict": judgement.verdict,
         "parameters": parameters.model_dump(mode="json"),
         "seed": parameters.seed,

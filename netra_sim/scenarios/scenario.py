@@ -133,10 +133,11 @@ class Scenario:
         told = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in parameters if v != getattr(usual, k)]
         return ",".join(told) or "smoke"
 
-    def declared(self, parameters: Parameters) -> bool:
-        """Whether this parameter set is the usual one or one of a full sweep."""
-        sets = ({}, {"all_controls": True}, *self.full)
-        return any(parameters == self.parameters.model_validate(chosen) for chosen in sets)
+    @property
+    def sets(self) -> list[str]:
+        """The names of its own parameter sets: the usual one and those of a full sweep."""
+        chosen = ({}, {"all_controls": True}, *self.full)
+        return [self.variant(self.parameters.model_validate(values)) for values in chosen]
 
     @property
     def side_by_side(self) -> int:

@@ -316,10 +316,11 @@ def test_an_aborted_run_counts_for_its_own_parameters(tmp_path):
 
 
 def test_what_somebody_tried_once_counts_until_the_usual_run(tmp_path):
-    tried = sample.result(variant="users=3", declared=False)
+    tried = sample.result(variant="users=3")
     sample.write_run(tmp_path, tried, "20261120T000000Z", notebook=False, users=1)
     assert [run.variant for run in runs.latest(tmp_path)] == ["users=3"]
-    sample.write_run(tmp_path, sample.result(), "20261121T000000Z", notebook=False, users=1)
+    own = sample.result(sets=["smoke", "users=9"])
+    sample.write_run(tmp_path, own, "20261121T000000Z", notebook=False, users=1)
     sample.write_run(tmp_path, sample.result(variant="users=9"), "20261119T000000Z", notebook=False, users=1)
     assert [run.variant for run in runs.latest(tmp_path)] == ["smoke", "users=9"]
 

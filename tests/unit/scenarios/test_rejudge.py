@@ -35,7 +35,7 @@ def becomes(monkeypatch, tmp_path):
 def stored(tmp_path, scenario, time="20261121T081500Z", **changes):
     """A run's folder, with the verdicts of this scenario."""
     control = {**SLOW.describe(), "history": "control-slow.jsonl", "faults": [], "users": 8}
-    data = sample.result(scenario=NAME, parameters={"users": 8}, controls=[control], variant="smoke", declared=True)
+    data = sample.result(scenario=NAME, parameters={"users": 8}, controls=[control], variant="smoke")
     folder = sample.write_run(tmp_path / "runs", data, time, notebook=False, users=8)
     history, bare = (History.load(folder / name) for name in ("history.jsonl", "control-slow.jsonl"))
     new = judged(scenario, scenario.parameters(), history, [(SLOW, bare)])
