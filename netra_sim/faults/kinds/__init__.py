@@ -13,6 +13,7 @@ from netra_sim.faults.kinds.corrupt import Corrupt
 from netra_sim.faults.kinds.down import Down
 from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.limit_data import LimitData
+from netra_sim.faults.kinds.noop import Noop
 from netra_sim.faults.kinds.partition import Partition
 from netra_sim.faults.kinds.refuse import Refuse
 from netra_sim.faults.kinds.reset_peer import ResetPeer
@@ -23,6 +24,7 @@ from netra_sim.kernel.errors import BadValue, UnknownName
 
 _ALL: tuple[type[Kind], ...] = (
     Latency, Bandwidth, SlowClose, Slicer, LimitData, ResetPeer, Timeout, Corrupt, Partition, BlackHole, Refuse, Down,
+    Noop,
 )  # fmt: skip
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in _ALL}
 

@@ -88,6 +88,8 @@ class Socket:
 class Wire:
     """The connection of one link."""
 
+    number = 1
+
     def __init__(self, *, joined: bool = True) -> None:
         self.loop, self.source, self.out = Loop(), Socket(), Socket()
         self.closed = self.was_reset = self.hung_up = False
