@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal, Protocol
 
@@ -24,11 +24,20 @@ class Toxic:
     toxicity: float = 1.0
     seed: int | None = None  # of its draws; None takes the process's seed and the proxy's name
     hits: int = 0
+    hits_on: dict[int, int] = field(default_factory=dict)  # of the open connections, by their number
+    lease: float = 0.0  # seconds after which it goes by itself; 0 for ever
     timer: asyncio.TimerHandle | None = None
+
+    def hit(self, connection: int) -> None:
+        """It struck the connection of this number."""
+        self.hits += 1
+        self.hits_on[connection] = self.hits_on.get(connection, 0) + 1
 
 
 class Ends(Protocol):
     """The connection of a link, as the link sees it."""
+
+    number: int
 
     def close(self) -> None:
         """Close both sockets."""
@@ -53,6 +62,7 @@ class Link:
     def __init__(self, connection: Ends, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.over = False
+        self.received = self.sent = 0  # bytes
         self.out: asyncio.Transport | None = None
         self.source: asyncio.Transport | None = None
         self._connection = connection
@@ -65,6 +75,7 @@ class Link:
 
     def feed(self, data: bytes) -> None:
         """Bytes from the source."""
+        self.received += len(data)
         if self._chain:
             self._chain[0].stub.data(data)
         else:
@@ -81,6 +92,16 @@ class Link:
             self._chain[0].stub.eof()
         else:
             self.finish()
+
+    @property
+    def number(self) -> int:
+        """Of its connection."""
+        return self._connection.number
+
+    @property
+    def toxics(self) -> list[Toxic]:
+        """The faults of the chain, in order."""
+        return [place.toxic for place in self._chain]
 
     def add(self, toxic: Toxic, rng: Random) -> None:
         """A fault at the end of the chain."""
@@ -121,6 +142,7 @@ class Link:
         if self.out is None:
             self._early.append(data)
         elif not self.out.is_closing():
+            self.sent += len(data)
             self.out.write(data)
 
     def joined(self, out: asyncio.Transport) -> None:
@@ -128,7 +150,7 @@ class Link:
         self.out = out
         early, self._early = self._early, []
         for data in early:
-            out.write(data)
+            self.write(data)
         if self._early_end:
             self.finish()
         self.read_or_wait()
@@ -223,4 +245,4 @@ class _Place:
         return self._link.loop.call_later(seconds, call)
 
     def hit(self) -> None:
-        self.toxic.hits += 1
+        self.toxic.hit(self._link.number)

@@ -33,6 +33,9 @@ class Address:
             raise ValueError(f"address {text}: invalid port")
         return Address(host.strip("[]") or "127.0.0.1", int(port or 0))
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class Proxy:
     """A listener in front of upstreams, taken in turn; one that refuses is passed over."""
@@ -45,7 +48,8 @@ class Proxy:
         self._listen = Address.parse(listen)
         self._upstreams = [Address.parse(part) for part in upstream.split(",")]
         self._turn = itertools.cycle(range(len(self._upstreams)))
-        self._numbers = itertools.count(1)
+        self.accepted = 0  # connections; the last one's number
+        self._past = dict.fromkeys(STREAMS, (0, 0))  # bytes received and sent by connections that have gone
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._bound: socket.socket | None = None  # keeps the port while nobody listens
@@ -55,13 +59,32 @@ class Proxy:
     @property
     def listen(self) -> str:
         """Where it listens, with the port it was given."""
-        host = f"[{self._listen.host}]" if ":" in self._listen.host else self._listen.host
-        return f"{host}:{self._listen.port}"
+        return str(self._listen)
 
     @property
     def down(self) -> bool:
         """Whether it is deleted or disabled, or a fault takes it down."""
         return self._closed or not self.enabled or any(t.kind.whole_proxy for t in self.toxics)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open, oldest first."""
+        return sorted(self._connections, key=lambda connection: connection.number)
+
+    def traffic(self, stream: Stream) -> tuple[int, int]:
+        """Bytes received and bytes sent in a direction, by all connections so far."""
+        links = [connection.links[stream] for connection in self._connections]
+        received, sent = self._past[stream]
+        return received + sum(link.received for link in links), sent + sum(link.sent for link in links)
+
+    async def stands(self, listen: str, upstream: str) -> bool:
+        """Whether it has these addresses, names resolved; ValueError or OSError for what is no address."""
+        wanted, _ = Address.parse(listen), [Address.parse(part) for part in upstream.split(",")]
+        if wanted != self._listen:
+            family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+            found = await asyncio.get_running_loop().getaddrinfo(wanted.host, wanted.port, family=family)
+            wanted = Address(*found[0][4][:2])
+        return (wanted, upstream) == (self._listen, self.upstream)
 
     async def open(self) -> None:
         """Take the address, and listen unless down; OSError when it is taken."""
@@ -85,6 +108,12 @@ class Proxy:
             self._listen, self._upstreams, self.upstream = address, upstreams, upstream
             self._turn = itertools.cycle(range(len(upstreams)))
         await self.open()
+
+    async def stop(self) -> None:
+        """Disable it and let go of its port, until it is enabled and settled."""
+        self.enabled = False
+        async with self._settling:
+            self._unlisten()
 
     async def close(self) -> None:
         """Stop listening and drop every connection, for good."""
@@ -113,7 +142,8 @@ class Proxy:
         self._server = await loop.create_server(self._accept, sock=bound, backlog=1024)
 
     def _accept(self) -> _Side:
-        return Connection(self, next(self._numbers)).client
+        self.accepted += 1
+        return Connection(self, self.accepted).client
 
     def _unlisten(self) -> None:
         """Nobody listens, nobody is connected."""
@@ -124,7 +154,8 @@ class Proxy:
             self._bound.close()
             self._bound = None
         for toxic in (t for t in self.toxics if t.kind.whole_proxy):
-            toxic.hits += len(self._connections)
+            for connection in self._connections:
+                toxic.hit(connection.number)
         for connection in tuple(self._connections):
             connection.close()
 
@@ -167,8 +198,15 @@ class Proxy:
         self._connections.add(connection)
 
     def left(self, connection: Connection) -> None:
-        """A connection has gone."""
-        self._connections.discard(connection)
+        """A connection has gone; it may tell that more than once."""
+        if connection not in self._connections:
+            return
+        self._connections.remove(connection)
+        for stream, link in connection.links.items():
+            received, sent = self._past[stream]
+            self._past[stream] = received + link.received, sent + link.sent
+        for toxic in self.toxics:
+            toxic.hits_on.pop(connection.number, None)
 
     def candidates(self) -> Sequence[Address]:
         """The upstreams, beginning with the one whose turn it is."""
@@ -186,6 +224,17 @@ class Connection:
         self.client = _Side(self, self.links["upstream"], self.links["downstream"])
         self.server = _Side(self, self.links["downstream"], self.links["upstream"])
         self._dialling: asyncio.Task[None] | None = None
+        self._loop, self._began = loop, loop.time()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was accepted."""
+        return self._loop.time() - self._began
+
+    @property
+    def toxics(self) -> list[Toxic]:
+        """The faults it has, upstream first, then in the order of the chain."""
+        return [toxic for link in self.links.values() for toxic in link.toxics]
 
     def begin(self) -> None:
         """The client is here: reach an upstream before its bytes are read."""
@@ -195,7 +244,7 @@ class Connection:
             return
         for toxic in self._proxy.toxics:
             if toxic.kind.at_door and self._proxy.struck(toxic, self.number) is not None:
-                toxic.hits += 1
+                toxic.hit(self.number)
                 self.reset()
                 return
             self.strike(toxic)
@@ -288,6 +337,12 @@ class _Side(asyncio.Protocol):
         self._connection, self.feeds, self._drains = connection, feeds, drains
         self.transport: asyncio.Transport | None = None
         self.data_received = feeds.feed  # type: ignore[method-assign]  # spares a call for every chunk
+
+    @property
+    def peer(self) -> str | None:
+        """The address at its other end; None before it is connected and after it has gone."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(Address(*peer[:2])) if peer else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = self.feeds.source = cast(asyncio.Transport, transport)
