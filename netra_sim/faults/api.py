@@ -1,6 +1,7 @@
 """Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors.
 
-A toxic may carry `lease_ms` and `seed`, and tells `hits`. After https://github.com/Shopify/toxiproxy (README).
+A toxic may carry `lease_ms` and `seed`, and tells `hits`; a proxy may be made with its `toxics`; `connections` tells which
+toxic hit which connection. After https://github.com/Shopify/toxiproxy (README, METRICS).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
-from typing import Any
+from typing import TypeVar
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -18,22 +19,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from netra_sim.faults import kinds
-from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults import given, kinds, metrics, told
+from netra_sim.faults.given import ApiError, Wanted
 from netra_sim.faults.link import Toxic
-from netra_sim.faults.proxy import STREAMS, Proxy
-from netra_sim.kernel.errors import BadValue
+from netra_sim.faults.proxy import Proxy
 from netra_sim.kernel.rng import Rng
 
 VERSION = "2.12.0-netra"
-
-
-class ApiError(Exception):
-    """An answer in Toxiproxy's form: `{"error", "status"}`."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
+T = TypeVar("T")
 
 
 class _Door:
@@ -55,6 +48,7 @@ class Api:
     def __init__(self, seed: int) -> None:
         self._rng = Rng(seed).child("faults")
         self._proxies: dict[str, Proxy] = {}
+        self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def application(self) -> Starlette:
@@ -62,7 +56,9 @@ class Api:
         one, toxics = "/proxies/{proxy:path}", "/proxies/{proxy:path}/toxics"
         routes = [
             Route("/version", self._version),
+            Route("/metrics", self._metrics),
             Route("/reset", self._reset, methods=["POST"]),
+            Route("/populate", self._populate, methods=["POST"]),
             Route("/proxies", self._list, methods=["GET"]),
             Route("/proxies", self._create, methods=["POST"]),
             Route(toxics, self._toxics, methods=["GET"]),
@@ -70,11 +66,26 @@ class Api:
             Route(toxics + "/{toxic}", self._show_toxic, methods=["GET"]),
             Route(toxics + "/{toxic}", self._change, methods=["POST", "PATCH"]),
             Route(toxics + "/{toxic}", self._remove, methods=["DELETE"]),
+            Route(one + "/connections", self._connections, methods=["GET"]),
             Route(one, self._show, methods=["GET"]),
             Route(one, self._update, methods=["POST", "PATCH"]),
             Route(one, self._delete, methods=["DELETE"]),
         ]
         return Starlette(routes=routes, middleware=[Middleware(_Door)], exception_handlers={ApiError: _told})
+
+    async def populate(self, data: bytes) -> tuple[list[Proxy], ApiError | None]:
+        """Make the proxies of a list in JSON; those that stand in the end, and what went wrong after them.
+
+        One that has the addresses already is left as it is, with its toxics; one with others is made anew.
+        """
+        standing: list[Proxy] = []
+        try:
+            for wanted in given.proxies(data):
+                async with self._making:
+                    standing.append(await self._stood(wanted))
+        except ApiError as error:
+            return standing, error
+        return standing, None
 
     async def close(self) -> None:
         """Close every proxy."""
@@ -85,43 +96,64 @@ class Api:
         text = json.dumps({"version": VERSION}) + "\n"
         return Response(text, media_type="application/json;charset=utf-8")
 
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(metrics.exposition(self._proxies.values()), headers={"content-type": metrics.CONTENT_TYPE})
+
     async def _list(self, _request: Request) -> Response:
-        return JSONResponse({name: _proxy(proxy) for name, proxy in self._proxies.items()})
+        return JSONResponse({name: told.proxy(proxy) for name, proxy in self._proxies.items()})
 
     async def _create(self, request: Request) -> Response:
-        given = await _body(request)
-        name, upstream, listen = (_text(given, field) for field in ("name", "upstream", "listen"))
-        enabled = _flag(given, "enabled", True)
-        for field, value in (("name", name), ("upstream", upstream)):
-            if not value:
-                raise ApiError(400, f"missing required field: {field}")
-        if name in self._proxies:
-            raise ApiError(409, "proxy already exists")
+        wanted = given.proxy(await request.body())
+        async with self._making:
+            if wanted.name in self._proxies:
+                raise ApiError(409, "proxy already exists")
+            proxy = await _settled(self._make(wanted))
+        return JSONResponse(told.proxy(proxy), 201)
+
+    async def _populate(self, request: Request) -> Response:
+        standing, error = await self.populate(await request.body())
+        proxies = {"proxies": [told.proxy(proxy) for proxy in standing]}
+        if error is not None:
+            return JSONResponse({"error": error.text, "status": error.status, **proxies}, error.status)
+        return JSONResponse(proxies, 201)
+
+    async def _stood(self, wanted: Wanted) -> Proxy:
+        """The proxy of that name, if it has these addresses; else a new one, in the place of the old one."""
+        old = self._proxies.get(wanted.name)
+        if old is not None:
+            if await _settled(old.stands(wanted.listen, wanted.upstream)):
+                return old
+            await old.stop()
+        proxy = await _settled(self._make(wanted))
+        if old is not None:
+            await old.close()
+        return proxy
+
+    async def _make(self, wanted: Wanted) -> Proxy:
+        """A proxy with its toxics, both or neither; OSError or ValueError for its addresses."""
+        proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._rng)
+        proxy.enabled, proxy.toxics = wanted.enabled, list(wanted.toxics)
         try:
-            proxy = self._proxies[name] = Proxy(name, listen, upstream, self._rng)
-            proxy.enabled = enabled
             await proxy.open()
-        except (OSError, ValueError) as error:
-            self._proxies.pop(name, None)
-            raise ApiError(500, str(error)) from error
-        return JSONResponse(_proxy(proxy), 201)
+        except OSError:
+            await proxy.close()
+            raise
+        for toxic in wanted.toxics:
+            self._let(proxy, toxic)
+        self._proxies[wanted.name] = proxy
+        return proxy
 
     async def _show(self, request: Request) -> Response:
-        return JSONResponse(_proxy(self._find(request)))
+        return JSONResponse(told.proxy(self._find(request)))
 
     async def _update(self, request: Request) -> Response:
-        proxy = self._find(request)
-        given = await _body(request)
-        proxy.enabled = _flag(given, "enabled", proxy.enabled)
-        listen, upstream = _text(given, "listen") or proxy.listen, _text(given, "upstream") or proxy.upstream
-        try:
-            if (listen, upstream) != (proxy.listen, proxy.upstream):
-                await proxy.move(listen, upstream)
-            else:
-                await proxy.settle()
-        except (OSError, ValueError) as error:
-            raise ApiError(500, str(error)) from error
-        return JSONResponse(_proxy(proxy))
+        proxy, body = self._find(request), given.body(await request.body())
+        enabled = given.flag(body, "enabled", proxy.enabled)
+        listen, upstream = given.text(body, "listen") or proxy.listen, given.text(body, "upstream") or proxy.upstream
+        stands = await _settled(proxy.stands(listen, upstream))
+        proxy.enabled = enabled
+        await _up(proxy, proxy.settle() if stands else proxy.move(listen, upstream))
+        return JSONResponse(told.proxy(proxy))
 
     async def _delete(self, request: Request) -> Response:
         proxy = self._find(request)
@@ -133,41 +165,46 @@ class Api:
         for proxy in tuple(self._proxies.values()):
             proxy.enabled = True
             for toxic in tuple(proxy.toxics):
-                await _settled(proxy.remove(toxic))
-            await _settled(proxy.settle())
+                await _up(proxy, proxy.remove(toxic))
+            await _up(proxy, proxy.settle())
         return Response(status_code=204)
 
+    async def _connections(self, request: Request) -> Response:
+        return JSONResponse([told.connection(connection) for connection in self._find(request).connections])
+
     async def _toxics(self, request: Request) -> Response:
-        proxy = self._find(request)
-        return JSONResponse(_toxics_of(proxy))
+        return JSONResponse(told.toxics(self._find(request)))
 
     async def _add(self, request: Request) -> Response:
-        proxy, given = self._find(request), await _body(request)
-        toxic = _new(given, proxy)
-        if lease := _number(given, "lease_ms", 0):
-            toxic.timer = asyncio.get_running_loop().call_later(lease / 1000, self._expire, proxy, toxic)
+        proxy, body = self._find(request), given.body(await request.body())
+        toxic = given.toxic(body, [toxic.name for toxic in proxy.toxics])
+        self._let(proxy, toxic)
         await _settled(proxy.add(toxic))
-        return JSONResponse(_toxic(toxic))
+        return JSONResponse(told.toxic(toxic))
 
     async def _show_toxic(self, request: Request) -> Response:
-        return JSONResponse(_toxic(_find_toxic(self._find(request), request)))
+        return JSONResponse(told.toxic(_toxic(self._find(request), request)))
 
     async def _change(self, request: Request) -> Response:
         """Attributes are merged with those that are set; of the rest only the toxicity is read."""
         proxy = self._find(request)
-        toxic, given = _find_toxic(proxy, request), await _body(request)
-        toxicity = _number(given, "toxicity", toxic.toxicity)
-        kind = _kind(toxic.kind.name, given, kinds.attributes(toxic.kind))
+        toxic, body = _toxic(proxy, request), given.body(await request.body())
+        toxicity = given.number(body, "toxicity", toxic.toxicity)
+        kind = given.kind(toxic.kind.name, body, kinds.attributes(toxic.kind))
         await proxy.update(toxic, kind, toxicity)
-        return JSONResponse(_toxic(toxic))
+        return JSONResponse(told.toxic(toxic))
 
     async def _remove(self, request: Request) -> Response:
         proxy = self._find(request)
-        await _settled(proxy.remove(_find_toxic(proxy, request)))
+        await _up(proxy, proxy.remove(_toxic(proxy, request)))
         return Response(status_code=204)
 
+    def _let(self, proxy: Proxy, toxic: Toxic) -> None:
+        """A toxic with a lease goes by itself: whoever set it may be gone by then."""
+        if toxic.lease:
+            toxic.timer = asyncio.get_running_loop().call_later(toxic.lease, self._expire, proxy, toxic)
+
     def _expire(self, proxy: Proxy, toxic: Toxic) -> None:
-        """A lease has run out: whoever set the fault may be gone."""
         task = asyncio.ensure_future(proxy.remove(toxic))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -179,103 +216,30 @@ class Api:
         return proxy
 
 
-def _new(given: dict[str, Any], proxy: Proxy) -> Toxic:
-    """A toxic out of a body, checked in Toxiproxy's order: body, stream, type, duplicate, attributes."""
-    toxicity, _ = _number(given, "toxicity", 1.0), _number(given, "lease_ms", 0)
-    type_, stream = _text(given, "type"), _text(given, "stream").lower() or "downstream"
-    name = _text(given, "name") or f"{type_}_{stream}"
-    seed = given.get("seed")
-    if seed is not None and type(seed) is not int:
-        raise ApiError(400, "bad request body: seed: not an integer")
-    if stream not in STREAMS:
-        raise ApiError(400, "stream was invalid, can be either upstream or downstream")
-    if type_ not in kinds.KINDS:
-        raise ApiError(400, "invalid toxic type")
-    if proxy.toxic(name) is not None:
-        raise ApiError(409, "toxic already exists")
-    return Toxic(name, _kind(type_, given, {}), STREAMS[STREAMS.index(stream)], toxicity, seed)
-
-
-def _kind(type_: str, given: dict[str, Any], so_far: dict[str, int]) -> Kind:
-    attributes = given.get("attributes")
-    if attributes is not None and not isinstance(attributes, dict):
-        raise ApiError(400, "bad request body: attributes: not an object")
-    told = {str(key).lower(): value for key, value in (attributes or {}).items() if value is not None}
-    try:
-        return kinds.make(type_, {**so_far, **told})
-    except BadValue as error:
-        raise ApiError(400, f"bad request body: {error}") from error
-
-
-def _text(given: dict[str, Any], field: str) -> str:
-    value = given.get(field)
-    if value is not None and not isinstance(value, str):
-        raise ApiError(400, f"bad request body: {field}: not a string")
-    return value or ""
-
-
-def _number(given: dict[str, Any], field: str, default: float) -> float:
-    value = given.get(field)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15):
-        raise ApiError(400, f"bad request body: {field}: not a number")
-    return default if value is None else float(value)
-
-
-def _flag(given: dict[str, Any], field: str, default: bool) -> bool:
-    value = given.get(field)
-    if value is not None and not isinstance(value, bool):
-        raise ApiError(400, f"bad request body: {field}: neither true nor false")
-    return default if value is None else value
-
-
-def _find_toxic(proxy: Proxy, request: Request) -> Toxic:
+def _toxic(proxy: Proxy, request: Request) -> Toxic:
     toxic = proxy.toxic(unquote(request.path_params["toxic"]))
     if toxic is None:
         raise ApiError(404, "toxic not found")
     return toxic
 
 
-async def _settled(work: Awaitable[None]) -> None:
+async def _settled(work: Awaitable[T]) -> T:
     try:
-        await work
-    except OSError as error:
+        return await work
+    except (OSError, ValueError) as error:
         raise ApiError(500, str(error)) from error
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _up(proxy: Proxy, work: Awaitable[None]) -> None:
+    """A proxy that cannot listen where it should is disabled."""
     try:
-        given = json.loads(await request.body(), parse_constant=_no_number)
-    except ValueError as error:
-        raise ApiError(400, f"bad request body: {error}") from error
-    if not isinstance(given, dict):
-        raise ApiError(400, "bad request body: not an object")
-    return {str(key).lower(): value for key, value in given.items()}
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
+        await _settled(work)
+    except ApiError:
+        proxy.enabled = False
+        raise
 
 
 async def _told(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     text = json.dumps({"error": error.text, "status": error.status}) + "\n"
     return PlainTextResponse(text, error.status)
-
-
-def _proxy(proxy: Proxy) -> dict[str, Any]:
-    return {
-        "name": proxy.name, "listen": proxy.listen, "upstream": proxy.upstream, "enabled": proxy.enabled,
-        "toxics": _toxics_of(proxy),
-    }  # fmt: skip
-
-
-def _toxics_of(proxy: Proxy) -> list[dict[str, Any]]:
-    """Upstream first, then in the order of the chain."""
-    return [_toxic(toxic) for toxic in sorted(proxy.toxics, key=lambda t: STREAMS.index(t.stream))]
-
-
-def _toxic(toxic: Toxic) -> dict[str, Any]:
-    return {
-        "attributes": kinds.attributes(toxic.kind), "name": toxic.name, "type": toxic.kind.name,
-        "stream": toxic.stream, "toxicity": toxic.toxicity, "hits": toxic.hits,
-    }  # fmt: skip
