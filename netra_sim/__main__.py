@@ -4,7 +4,7 @@ python -m netra_sim list                  scenarios, their parameters, checks an
 python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
 python -m netra_sim judge                 judge stored runs again, without running anything
 python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
-python -m netra_sim faults                the fault proxy on its own
+python -m netra_sim faults serve          the fault proxy on its own, with Toxiproxy's control API and options
 python -m netra_sim report                render the report again from stored runs
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from netra_sim.faults.serve import options
 from netra_sim.kernel.errors import BadValue, NetraError
 
 USAGE_ERROR = 2
@@ -57,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--run", nargs="+", type=Path, metavar="FOLDER", dest="named", help="these runs, and no other")
     judge.add_argument("--write", action="store_true", help="store the new verdicts, and render the report from them")
     add("serve", _serve, "a lab with the platform in front of it, until ctrl-C")
-    faults = add("faults", _faults, "the fault proxy on its own")
-    faults.add_argument("--port", type=int, default=8474, help="of the control API; 0 takes a free one")
-    faults.add_argument("--seed", type=int, default=1)
+    faults = add("faults", _faults, "the fault proxy on its own, with Toxiproxy's control API and options")
+    faults.add_argument("serve", nargs="?", choices=["serve"], help="until ctrl-C; there is nothing else it does")
+    options(faults)
     add("warm", _warm, "start a lab once and stop it, so that the next start finds its programs in memory")
     report = add("report", _report, "render the report again from stored runs")
     report.add_argument(
@@ -160,9 +161,12 @@ def _warm(_given: argparse.Namespace) -> int:
 
 
 def _faults(given: argparse.Namespace) -> int:
-    from netra_sim.faults.serve import main as faults
+    from netra_sim.faults.serve import serve
 
-    return faults(["--port", str(given.port), "--seed", str(given.seed)])
+    def ready(host: str, port: int) -> None:
+        print(f"control API: http://{host}:{port} (Toxiproxy's); seed {given.seed}; ctrl-C ends it")
+
+    return serve(given, ready)
 
 
 def _store(given: argparse.Namespace) -> int:

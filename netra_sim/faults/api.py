@@ -1,7 +1,7 @@
 """Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors.
 
-A toxic may carry `lease_ms` and `seed`, and tells `hits`; a proxy may be made with its `toxics`; `connections` tells which
-toxic hit which connection. After https://github.com/Shopify/toxiproxy (README, METRICS).
+A toxic may carry `lease_ms` and `seed`, and tells `hits`; a proxy may be made with its `toxics`; `connections` tells
+which toxic hit which connection. After https://github.com/Shopify/toxiproxy (README, METRICS).
 """
 
 from __future__ import annotations

@@ -40,6 +40,11 @@ class FaultControl:
         told = await self._ask("GET", "/proxies")
         return {name: proxy for name, proxy in told.items() if name.startswith(prefix)}
 
+    async def connections(self, proxy: str) -> list[dict[str, Any]]:
+        """The open connections, oldest first: their ends, age in seconds, and what each toxic hit on them."""
+        told: list[dict[str, Any]] = await self._ask("GET", f"/proxies/{quote(proxy, safe='')}/connections")
+        return told
+
     async def add_toxic(self, proxy: str, toxic: dict[str, Any]) -> dict[str, Any]:
         """Set a toxic; what was set."""
         told: dict[str, Any] = await self._ask("POST", f"/proxies/{quote(proxy, safe='')}/toxics", toxic)
