@@ -11,12 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from netra_sim.kernel.errors import NetraError, UsageError
-
-if TYPE_CHECKING:
-    from netra_sim.faults.api import Api
 
 Ready = Callable[[str, int], None]  # takes the host and the port of the control API
 
@@ -46,8 +42,9 @@ def serve(given: argparse.Namespace, ready: Ready) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    proxies = _read(given.config)
     with _listener(given.host, given.port) as listener:
-        uvloop.run(_serve(listener, given, ready))
+        uvloop.run(_serve(listener, proxies, given, ready))
     return 0
 
 
@@ -66,7 +63,7 @@ def _listener(host: str, port: int) -> socket.socket:
         raise UsageError(detail=f"The control API cannot listen on {host}:{port}: {cause}. {advice}") from error
 
 
-async def _serve(listener: socket.socket, given: argparse.Namespace, ready: Ready) -> None:
+async def _serve(listener: socket.socket, proxies: bytes, given: argparse.Namespace, ready: Ready) -> None:
     import uvicorn
 
     from netra_sim.faults.api import Api
@@ -78,8 +75,9 @@ async def _serve(listener: socket.socket, given: argparse.Namespace, ready: Read
         timeout_keep_alive=300,  # longer than any client keeps an idle connection, so that none meets a closing one
     )  # fmt: skip
     try:
-        if given.config is not None:
-            await _populate(api, given.config)
+        _, error = await api.populate(proxies)
+        if error is not None:
+            raise UsageError(detail=f"The proxies of {given.config} cannot be made: {error.text}.")
         ready(given.host, listener.getsockname()[1])
         sys.stdout.flush()
         await uvicorn.Server(config).serve(sockets=[listener])
@@ -87,14 +85,12 @@ async def _serve(listener: socket.socket, given: argparse.Namespace, ready: Read
         await api.close()
 
 
-async def _populate(api: Api, path: Path) -> None:
+def _read(config: Path | None) -> bytes:
+    """The proxies of the start."""
     try:
-        data = path.read_bytes()
+        return b"[]" if config is None else config.read_bytes()
     except OSError as error:
-        raise UsageError(detail=f"The proxies of {path} cannot be read: {error.strerror}.") from error
-    _, error = await api.populate(data)
-    if error is not None:
-        raise UsageError(detail=f"The proxies of {path} cannot be made: {error.text}.")
+        raise UsageError(detail=f"The proxies of {config} cannot be read: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

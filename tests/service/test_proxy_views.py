@@ -1,0 +1,117 @@
+"""What the proxy tells of itself: bytes and connections for Prometheus, and which toxic hit which connection."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import httpx
+import pytest
+
+from netra_sim.faults.control import FaultControl
+from tests.service.proxying import ProxyProcess, Upstream, connection, proxy_process, said, within
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProxyProcess]:
+    with proxy_process() as running:
+        yield running
+
+
+@pytest.fixture
+async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
+    async with FaultControl(process.url) as client:
+        yield client
+        for name in await client.proxies():
+            await client.delete_proxy(name)
+
+
+async def scrape(process: ProxyProcess) -> tuple[dict[str, int], dict[str, str]]:
+    """Samples by their name with labels, and the type of each metric."""
+    async with httpx.AsyncClient(base_url=process.url, trust_env=False) as http:
+        answer = await http.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.text.endswith("\n")
+    lines = answer.text.splitlines()
+    types = dict(line.split(" ")[2:] for line in lines if line.startswith("# TYPE "))
+    samples = {name: int(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+    return samples, types
+
+
+async def until(ask: Callable[[], Awaitable[bool]]) -> None:
+    """A round trip to the proxy is the pace."""
+
+    async def asking() -> None:
+        while not await ask():
+            pass
+
+    await within(asking())
+
+
+async def test_bytes_and_connections_are_counted(process: ProxyProcess, control: FaultControl) -> None:
+    async with Upstream() as server:
+        port = await control.create_proxy('run/"db"', server.address)
+        await control.add_toxic('run/"db"', {"type": "limit_data", "attributes": {"bytes": 7}})
+        labels = f'listener="127.0.0.1:{port}",proxy="run/\\"db\\"",upstream="{server.address}"'
+        async with connection(port) as streams:
+            assert await said(streams, b"hello") == b"hello"
+            samples, types = await scrape(process)
+            assert samples[f"toxiproxy_proxy_connections_open{{{labels}}}"] == 1
+            streams[1].write(b"world")
+            assert await streams[0].read() == b"wo"
+
+        async def gone() -> bool:
+            return (await scrape(process))[0][f"toxiproxy_proxy_connections_open{{{labels}}}"] == 0
+
+        await until(gone)
+        async with connection(port) as streams:
+            assert await said(streams, b"hi") == b"hi"
+            samples, types = await scrape(process)
+    assert samples == {
+        f'toxiproxy_proxy_received_bytes_total{{direction="upstream",{labels}}}': 12,
+        f'toxiproxy_proxy_received_bytes_total{{direction="downstream",{labels}}}': 12,
+        f'toxiproxy_proxy_sent_bytes_total{{direction="upstream",{labels}}}': 12,
+        f'toxiproxy_proxy_sent_bytes_total{{direction="downstream",{labels}}}': 9,
+        f"toxiproxy_proxy_connections_total{{{labels}}}": 2,
+        f"toxiproxy_proxy_connections_open{{{labels}}}": 1,
+        'toxiproxy_toxic_hits_total{direction="downstream",proxy="run/\\"db\\"",toxic="limit_data_downstream",'
+        'type="limit_data"}': 1,
+    }
+    assert types["toxiproxy_proxy_received_bytes_total"] == types["toxiproxy_proxy_sent_bytes_total"] == "counter"
+    assert types["toxiproxy_proxy_connections_open"] == "gauge"
+
+
+async def test_connections_tell_which_toxic_hit_them(control: FaultControl) -> None:
+    async with Upstream() as server:
+        port = await control.create_proxy("db", server.address)
+        async with connection(port) as first, connection(port) as second:
+            assert await said(first, b"1") == await said(first, b"1") == b"1"
+            await control.add_toxic("db", {"type": "noop", "name": "down"})
+            await control.add_toxic("db", {"type": "noop", "name": "up", "stream": "upstream"})
+            for streams, words in ((first, b"one"), (second, b"two"), (second, b"again")):
+                assert await said(streams, words) == words
+            told = await control.connections("db")
+            ends = [writer.get_extra_info("sockname") for _, writer in (first, second)]
+            assert [(c["number"], c["client"], c["upstream"]) for c in told] == [
+                (at, f"{host}:{port}", server.address) for at, (host, port) in enumerate(ends, 1)
+            ]
+            assert [[(t["name"], t["type"], t["stream"], t["hits"]) for t in c["toxics"]] for c in told] == [
+                [("up", "noop", "upstream", 1), ("down", "noop", "downstream", 1)],
+                [("up", "noop", "upstream", 2), ("down", "noop", "downstream", 2)],
+            ]
+            assert told[0]["age"] >= told[1]["age"] >= 0
+            first[1].close()
+
+            async def forgotten() -> bool:
+                return [c["number"] for c in await control.connections("db")] == [2]
+
+            await until(forgotten)
+            toxic = await control.toxic("db", "down")
+            assert toxic is not None
+            assert toxic["hits"] == 3
+
+
+async def test_connections_of_nobody(process: ProxyProcess, control: FaultControl) -> None:
+    await control.create_proxy("run/db", "127.0.0.1:9")
+    assert await control.connections("run/db") == []
+    async with httpx.AsyncClient(base_url=process.url, trust_env=False) as http:
+        answer = await http.get("/proxies/nobody/connections")
+        assert (answer.status_code, answer.json()["error"]) == (404, "proxy not found")
+        assert (await http.get("/proxies/run/db/connections")).json() == []
