@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -21,6 +22,7 @@ nox.options.sessions = ["scenarios"]
 
 ABORTED = 2
 GATEWAY = "litellm[proxy]==1.106.2"  # somebody else's OpenAI-compatible server; only the session `own` installs it
+NODE_CLIENT = "toxiproxy-node-client@4.1.0"  # somebody else's client of the fault proxy; only `clients` installs it
 LOCK = Path("requirements.lock")
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRA = PROJECT["project"]["optional-dependencies"]["clickhouse"]
@@ -40,12 +42,13 @@ def environment(session: nox.Session) -> None:
         stamp.write_text(wanted)
 
 
-def _run(session: nox.Session, program: str, *words: str) -> None:
+def _run(session: nox.Session, program: str, *words: str, **env: str) -> None:
     """A program of the environment; after ctrl-C it has the time to end in order."""
     path = f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}"
     session.run(
-        str(PROGRAMS / program), *words, env={"PATH": path}, external=True, interrupt_timeout=8, terminate_timeout=2
-    )
+        str(PROGRAMS / program), *words, env={"PATH": path, **env}, external=True,
+        interrupt_timeout=8, terminate_timeout=2,
+    )  # fmt: skip
 
 
 def _tell(session: nox.Session, command: str) -> None:
@@ -85,6 +88,20 @@ def tests(session: nox.Session) -> None:
     _run(session, "coverage", "run", "-m", "pytest", *session.posargs)
     _run(session, "coverage", "combine", "-q")
     _run(session, "coverage", "report")
+
+
+@nox.session(python=False, requires=["environment"])
+def clients(session: nox.Session) -> None:
+    """The fault proxy driven by toxiproxy-python and toxiproxy-node-client; without node and npm by the first alone."""
+    words = ("pytest", "-p", "no:cacheprovider", *(session.posargs or ["tests/clients"]))
+    if not (shutil.which("node") and shutil.which("npm")):
+        session.warn("node and npm are not on PATH (Debian: apt-get install nodejs npm): the node client is skipped")
+        _run(session, *words)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        install = ("npm", "install", "--no-audit", "--no-fund", "--prefix", folder, NODE_CLIENT)
+        session.run(*install, external=True)
+        _run(session, *words, NETRA_NODE_MODULES=f"{folder}/node_modules")
 
 
 @nox.session(python=False, requires=["environment"])
