@@ -1,0 +1,50 @@
+"""The contract of a parser: both directions of one connection, read in slices of any size, told as messages.
+
+Concatenating the `raw` of the messages of a direction and its `rest` gives the bytes that were fed, whatever they were.
+What a parser does not understand it tells as messages of the type "opaque"; it never raises for what is on the wire.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+Stream = Literal["upstream", "downstream"]
+MOST = 1 << 20  # bytes of one message that are kept together; a longer one is told in parts
+OPAQUE = "opaque"
+NO_FACTS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a protocol, or a part of one that is too long.
+
+    `type` is its name in the protocol's own documents. `text` says what it is about (SQL; command and arguments; method
+    and path; the text of a frame), for an answer what its request was about. `exchange` numbers the requests of a
+    connection from 1; an answer has the number of its request, 0 belongs to none. `last` ends the answer of an exchange.
+    """
+
+    raw: bytes
+    type: str
+    text: str = ""
+    exchange: int = 0
+    last: bool = False
+    whole: bool = True
+    facts: Mapping[str, Any] = field(default=NO_FACTS)
+
+
+class Conversation(ABC):
+    """A connection as its two ends understand it."""
+
+    protocol: ClassVar[str]
+    opaque: str = ""  # why it is not understood any more, such as TLS; empty while it is
+
+    @abstractmethod
+    def feed(self, stream: Stream, data: bytes) -> list[Message]:
+        """The messages that these bytes complete, in order."""
+
+    @abstractmethod
+    def rest(self, stream: Stream) -> bytes:
+        """The bytes of a message that is not complete yet."""
