@@ -23,7 +23,7 @@ class Message:
 
     `type` is its name in the protocol's own documents. `text` says what it is about (SQL; command and arguments; method
     and path; the text of a frame), for an answer what its request was about. `exchange` numbers the requests of a
-    connection from 1; an answer has the number of its request, 0 belongs to none. `last` ends the answer of an exchange.
+    connection from 1; an answer has the number of its request, 0 belongs to none. `last` ends an exchange's answer.
     """
 
     raw: bytes
@@ -32,7 +32,7 @@ class Message:
     exchange: int = 0
     last: bool = False
     whole: bool = True
-    facts: Mapping[str, Any] = field(default=NO_FACTS)
+    facts: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS)
 
 
 class Conversation(ABC):
