@@ -16,7 +16,7 @@ class Held:
         self.blind = self.partly = False
         self.fresh = True  # the next byte begins a message
 
-    def bytes(self) -> bytes:
+    def joined(self) -> bytes:
         """All that is kept."""
         return b"".join(self._pieces)
 
@@ -26,7 +26,7 @@ class Held:
             return data
         self._pieces.append(data)
         self._size += len(data)
-        return self.bytes() if self._size >= self._wanted or self.blind else None
+        return self.joined() if self._size >= self._wanted or self.blind else None
 
     def keep(self, data: bytes, start: int, *, wanted: int) -> None:
         """Keep what begins at `start`, to be taken again with at least `wanted` bytes."""

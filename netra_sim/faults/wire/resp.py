@@ -94,7 +94,7 @@ class Resp(Conversation):
 
     def rest(self, stream: Stream) -> bytes:
         """The bytes of a message that is not complete yet."""
-        return (self._up if stream == "upstream" else self._down).bytes()
+        return (self._up if stream == "upstream" else self._down).joined()
 
     def feed(self, stream: Stream, data: bytes) -> list[Message]:
         """The messages that these bytes complete, in order."""
