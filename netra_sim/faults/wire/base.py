@@ -23,7 +23,8 @@ class Message:
 
     `type` is its name in the protocol's own documents. `text` says what it is about (SQL; command and arguments; method
     and path; the text of a frame), for an answer what its request was about. `exchange` numbers the requests of a
-    connection from 1; an answer has the number of its request, 0 belongs to none. `last` ends an exchange's answer.
+    connection from 1; an answer has the number of its request, 0 belongs to none. `last` ends a request or
+    the answer of an exchange.
     """
 
     raw: bytes
