@@ -44,11 +44,11 @@ class Frames:
         type = _STARTS[first]
         if not type:
             raise NotUnderstood("not a WebSocket frame")
+        if first & 0x08 and len(data) - at > 1 and data[at + 1] & 0x7F > 125:
+            raise NotUnderstood("a control frame of more than 125 bytes")
         payload, end = extent(data, at)
         if not payload:
             return self._half.wait(data, at)
-        if first & 0x08 and end - payload > 125:
-            raise NotUnderstood("a control frame of more than 125 bytes")
         long = end - at > MOST
         if end > len(data) and not long:
             return self._half.wait(data, at, end - at)
