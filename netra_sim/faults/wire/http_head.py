@@ -82,10 +82,10 @@ def parsed(head: str, line: re.Pattern[str]) -> tuple[tuple[str, ...], dict[str,
 
 def lines(text: str) -> list[str]:
     """Header lines, without the empty one at the end; one that is folded is one line."""
-    rows = text.replace("\r\n", "\n")
+    rows = text.replace("\r\n", "\n").rstrip("\n")
     if "\n " in rows or "\n\t" in rows:
         rows = re.sub(r"\n[ \t]+", " ", rows)
-    return rows.rstrip("\n").split("\n") if rows.strip("\n") else []
+    return rows.split("\n") if rows else []
 
 
 def path_of(target: str) -> str:

@@ -38,7 +38,10 @@ class Half:
         self._held = 0
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that these bytes complete; from the first one not understood on they are opaque."""
+        """The messages that these bytes complete; from the first one not understood on they are opaque.
+
+        No bytes at all let go of what is kept in a direction that has turned opaque meanwhile.
+        """
         if self._parts:
             self._parts.append(data)
             self._held += len(data)
@@ -72,7 +75,7 @@ class Half:
     def starts_with(self, reader: Reader) -> None:
         """From the next message on another reader; what is kept of a message not complete is read by it too."""
         if self.reader is self.start:
-            self.reader, self.need = reader, 0
+            self.reader = reader
         self.start = reader
 
     def over(self) -> None:
