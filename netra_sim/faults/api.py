@@ -1,7 +1,8 @@
 """Toxiproxy's HTTP API over a set of proxies: its routes, JSON and errors.
 
-A toxic may carry `lease_ms` and `seed`, and tells `hits`; a proxy may be made with its `toxics`; `connections` tells
-which toxic hit which connection. After https://github.com/Shopify/toxiproxy (README, METRICS).
+A toxic may carry `lease_ms` and `seed`, and tells `hits`; a proxy may be made with its `toxics` and a `protocol`;
+`connections` tells which toxic hit which open connection, a toxic's `hits` also of those that have gone.
+After https://github.com/Shopify/toxiproxy (README, METRICS).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netra_sim.faults import given, kinds, metrics, told
 from netra_sim.faults.given import ApiError, Wanted
-from netra_sim.faults.link import Toxic
 from netra_sim.faults.proxy import Proxy
+from netra_sim.faults.toxic import Toxic
 from netra_sim.kernel.rng import Rng
 
 VERSION = "2.12.0-netra"
@@ -63,6 +64,7 @@ class Api:
             Route("/proxies", self._create, methods=["POST"]),
             Route(toxics, self._toxics, methods=["GET"]),
             Route(toxics, self._add, methods=["POST"]),
+            Route(toxics + "/{toxic}/hits", self._hits, methods=["GET"]),
             Route(toxics + "/{toxic}", self._show_toxic, methods=["GET"]),
             Route(toxics + "/{toxic}", self._change, methods=["POST", "PATCH"]),
             Route(toxics + "/{toxic}", self._remove, methods=["DELETE"]),
@@ -76,7 +78,7 @@ class Api:
     async def populate(self, data: bytes) -> tuple[list[Proxy], ApiError | None]:
         """Make the proxies of a list in JSON; those that stand in the end, and what went wrong after them.
 
-        One that has the addresses already is left as it is, with its toxics; one with others is made anew.
+        One that has the addresses and the protocol already is left as it is, with its toxics; another is made anew.
         """
         standing: list[Proxy] = []
         try:
@@ -118,10 +120,11 @@ class Api:
         return JSONResponse(proxies, 201)
 
     async def _stood(self, wanted: Wanted) -> Proxy:
-        """The proxy of that name, if it has these addresses; else a new one, in the place of the old one."""
+        """The proxy of that name, if it has these addresses and this protocol; else a new one, in its place."""
         old = self._proxies.get(wanted.name)
         if old is not None:
-            if await _settled(old.stands(wanted.listen, wanted.upstream)):
+            stands = await _settled(old.stands(wanted.listen, wanted.upstream))
+            if stands and wanted.protocol == old.protocol:
                 return old
             await old.stop()
         proxy = await _settled(self._make(wanted))
@@ -131,7 +134,7 @@ class Api:
 
     async def _make(self, wanted: Wanted) -> Proxy:
         """A proxy with its toxics, both or neither; OSError or ValueError for its addresses."""
-        proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._rng)
+        proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._rng, wanted.protocol)
         proxy.enabled, proxy.toxics = wanted.enabled, list(wanted.toxics)
         try:
             await proxy.open()
@@ -149,6 +152,8 @@ class Api:
     async def _update(self, request: Request) -> Response:
         proxy, body = self._find(request), given.body(await request.body())
         enabled = given.flag(body, "enabled", proxy.enabled)
+        if (given.protocol(body) or proxy.protocol) != proxy.protocol:
+            raise ApiError(400, "protocol: it cannot be changed; delete the proxy and create it anew")
         listen, upstream = given.text(body, "listen") or proxy.listen, given.text(body, "upstream") or proxy.upstream
         stands = await _settled(proxy.stands(listen, upstream))
         proxy.enabled = enabled
@@ -177,13 +182,16 @@ class Api:
 
     async def _add(self, request: Request) -> Response:
         proxy, body = self._find(request), given.body(await request.body())
-        toxic = given.toxic(body, [toxic.name for toxic in proxy.toxics])
+        toxic = given.toxic(body, [toxic.name for toxic in proxy.toxics], proxy.protocol)
         self._let(proxy, toxic)
         await _settled(proxy.add(toxic))
         return JSONResponse(told.toxic(toxic))
 
     async def _show_toxic(self, request: Request) -> Response:
         return JSONResponse(told.toxic(_toxic(self._find(request), request)))
+
+    async def _hits(self, request: Request) -> Response:
+        return JSONResponse(told.hits(_toxic(self._find(request), request)))
 
     async def _change(self, request: Request) -> Response:
         """Attributes are merged with those that are set; of the rest only the toxicity is read."""

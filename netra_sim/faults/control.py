@@ -26,9 +26,10 @@ class FaultControl:
     ) -> None:
         await self._client.aclose()
 
-    async def create_proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> int:
-        """A proxy in front of one upstream or several (comma-separated); its port."""
-        told = await self._ask("POST", "/proxies", {"name": name, "listen": listen, "upstream": upstream})
+    async def create_proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0", *, protocol: str = "") -> int:
+        """A proxy in front of one upstream or several (comma-separated); its port. With a protocol it understands it."""
+        asked = {"name": name, "listen": listen, "upstream": upstream, **({"protocol": protocol} if protocol else {})}
+        told = await self._ask("POST", "/proxies", asked)
         return int(told["listen"].rpartition(":")[2])
 
     async def delete_proxy(self, name: str) -> None:
@@ -56,7 +57,13 @@ class FaultControl:
         told: dict[str, Any] | None = await self._ask("GET", path, missing=True)
         return told
 
-    async def update_toxic(self, proxy: str, name: str, attributes: dict[str, int]) -> dict[str, Any]:
+    async def hits(self, proxy: str, name: str) -> list[dict[str, Any]]:
+        """By connection, the hits of a toxic on messages, with the text of the last one."""
+        path = f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}/hits"
+        told: list[dict[str, Any]] = await self._ask("GET", path)
+        return told
+
+    async def update_toxic(self, proxy: str, name: str, attributes: dict[str, Any]) -> dict[str, Any]:
         """Give a toxic other attributes, on open connections too; what is set now."""
         path = f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}"
         told: dict[str, Any] = await self._ask("PATCH", path, {"attributes": attributes})

@@ -9,9 +9,10 @@ from typing import Any
 
 from netra_sim.faults import kinds
 from netra_sim.faults.kinds.base import Kind
-from netra_sim.faults.link import Toxic
-from netra_sim.faults.proxy import STREAMS
-from netra_sim.kernel.errors import BadValue
+from netra_sim.faults.kinds.message import PROTOCOLS, MessageKind
+from netra_sim.faults.toxic import Toxic
+from netra_sim.faults.wire.base import STREAMS
+from netra_sim.kernel.errors import BadValue, UnknownName
 
 Body = dict[str, Any]  # keys in lower case
 
@@ -32,6 +33,7 @@ class Wanted:
     listen: str
     upstream: str
     enabled: bool
+    protocol: str
     toxics: Sequence[Toxic]
 
 
@@ -54,11 +56,11 @@ def proxies(data: bytes) -> list[Wanted]:
     return [_wanted(one, f" at proxy {at}") for at, one in enumerate(bodies, 1)]
 
 
-def toxic(given: Body, taken: Collection[str]) -> Toxic:
-    """A toxic, checked in Toxiproxy's order: body, stream, type, duplicate, attributes."""
+def toxic(given: Body, taken: Collection[str], protocol: str) -> Toxic:
+    """A toxic, checked in Toxiproxy's order: body, stream, type, duplicate, attributes; then the proxy's protocol."""
     toxicity, lease = number(given, "toxicity", 1.0), number(given, "lease_ms", 0)
     type_ = text(given, "type")
-    stream = "downstream" if given.get("stream") is None else text(given, "stream").lower()
+    stream = kinds.default_stream(type_) if given.get("stream") is None else text(given, "stream").lower()
     name = text(given, "name") or f"{type_}_{stream}"
     seed = given.get("seed")
     if seed is not None and type(seed) is not int:
@@ -70,15 +72,17 @@ def toxic(given: Body, taken: Collection[str]) -> Toxic:
         raise ApiError(400, "invalid toxic type")
     if name in taken:
         raise ApiError(409, "toxic already exists")
-    return Toxic(name, kind(type_, given, {}), STREAMS[STREAMS.index(stream)], toxicity, seed, lease=lease / 1000)
+    made = kind(type_, given, {})
+    _understood(made, protocol)
+    return Toxic(name, made, STREAMS[STREAMS.index(stream)], toxicity, seed, lease=lease / 1000)
 
 
-def kind(type_: str, given: Body, so_far: dict[str, int]) -> Kind:
+def kind(type_: str, given: Body, so_far: dict[str, Any]) -> Kind:
     """A kind of fault with the attributes given, over those that are set so far."""
     told = {key: value for key, value in _object(given.get("attributes"), "attributes").items() if value is not None}
     try:
         return kinds.make(type_, {**so_far, **told})
-    except BadValue as error:
+    except (BadValue, UnknownName) as error:
         raise ApiError(400, f"bad request body: {error}") from error
 
 
@@ -88,6 +92,14 @@ def text(given: Body, field: str) -> str:
     if value is not None and not isinstance(value, str):
         raise _bad(field, "a string")
     return (value or "").encode(errors="replace").decode()  # half a surrogate pair could never be told again
+
+
+def protocol(given: Body) -> str:
+    """What a proxy understands; empty when that is nothing."""
+    named = text(given, "protocol")
+    if named not in ("", *PROTOCOLS):
+        raise ApiError(400, str(BadValue(field="protocol", value=named, allowed=f"{', '.join(PROTOCOLS)} or none")))
+    return named
 
 
 def number(given: Body, field: str, default: float) -> float:
@@ -111,6 +123,7 @@ def _checked(given: Body) -> Body:
     for field in ("name", "listen", "upstream"):
         text(given, field)
     flag(given, "enabled", True)
+    protocol(given)
     if not isinstance(given.get("toxics") or [], list):
         raise _bad("toxics", "a list")
     return {**given, "toxics": [_object(one, "toxics") for one in given.get("toxics") or []]}
@@ -123,11 +136,18 @@ def _wanted(given: Body, place: str) -> Wanted:
     toxics: list[Toxic] = []
     for one in given["toxics"]:
         try:
-            toxics.append(toxic(one, [toxic.name for toxic in toxics]))
+            toxics.append(toxic(one, [toxic.name for toxic in toxics], protocol(given)))
         except ApiError as error:
             raise ApiError(error.status, error.text + place) from error
     name, listen, upstream = (text(given, field) for field in ("name", "listen", "upstream"))
-    return Wanted(name, listen, upstream, flag(given, "enabled", True), toxics)
+    return Wanted(name, listen, upstream, flag(given, "enabled", True), protocol(given), toxics)
+
+
+def _understood(made: Kind, protocol: str) -> None:
+    """A fault on messages needs a proxy that understands them."""
+    if isinstance(made, MessageKind) and protocol not in made.protocols:
+        wanted, has = " or ".join(made.protocols), f"has {protocol}" if protocol else "has none"
+        raise ApiError(400, f"type: {made.name} needs a proxy created with the protocol {wanted}; this one {has}")
 
 
 def _json(data: bytes) -> Any:

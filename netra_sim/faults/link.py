@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from netra_sim.faults.kinds.base import Kind, Stub
+from netra_sim.faults.kinds.base import Stub
+from netra_sim.faults.toxic import Toxic
 
-Stream = Literal["upstream", "downstream"]
 MOST_HELD = 1 << 20  # bytes held by the stubs of a link before its source is no longer read
-
-
-@dataclass(eq=False)
-class Toxic:
-    """A fault set on a proxy: what, in which direction, for which share of connections, and what it hit."""
-
-    name: str
-    kind: Kind
-    stream: Stream
-    toxicity: float = 1.0
-    seed: int | None = None  # of its draws; None takes the process's seed and the proxy's name
-    hits: int = 0
-    hits_on: dict[int, int] = field(default_factory=dict)  # of the open connections, by their number
-    lease: float = 0.0  # seconds after which it goes by itself; 0 for ever
-    timer: asyncio.TimerHandle | None = None
-
-    def hit(self, connection: int) -> None:
-        """It struck the connection of this number."""
-        self.hits += 1
-        self.hits_on[connection] = self.hits_on.get(connection, 0) + 1
 
 
 class Ends(Protocol):
@@ -88,10 +67,17 @@ class Link:
                 self.finish()
             return
         self._ended = True
+        self._source_ended()
+
+    def pass_end(self) -> None:
+        """The end of the stream, into the chain."""
         if self._chain:
             self._chain[0].stub.eof()
         else:
             self.finish()
+
+    def _source_ended(self) -> None:
+        self.pass_end()
 
     @property
     def number(self) -> int:

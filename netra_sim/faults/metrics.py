@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netra_sim.faults.proxy import STREAMS, Proxy
+from netra_sim.faults.proxy import Proxy
+from netra_sim.faults.wire.base import STREAMS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[dict[str, str], int]

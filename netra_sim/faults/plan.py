@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from netra_sim.faults import kinds
+from netra_sim.faults.kinds.message import MessageKind
 from netra_sim.kernel.errors import BadValue, UnknownName
 
 STORE_KINDS = ("read_only", "out_of_memory")  # states of a running Redis
@@ -23,8 +24,9 @@ class Step:
 
     `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
     or read_only, out_of_memory of Redis, or `script`, which puts rules in force for this run at the model server.
-    `label` is its name for checks. `stream` may be `both`: then it strikes both directions. With `on`, an event type
-    such as `tool_executing`, `at` counts from the `nth` frame of that type that users receive; where it never comes,
+    `label` is its name for checks. `stream` may be `both`, but for kinds on messages: then it strikes both directions;
+    left out it is the kind's own. With `on`, an event type such as `tool_executing`, `at` counts from the `nth` frame
+    of that type that users receive; where it never comes,
     the step never fires.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
@@ -33,8 +35,8 @@ class Step:
     target: str
     at: float
     lease: float | None = None
-    attributes: Mapping[str, int] = field(default_factory=dict)
-    stream: str = "downstream"
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    stream: str = ""
     toxicity: float = 1.0
     heal: bool = True
     script: Sequence[Mapping[str, Any]] = ()
@@ -52,6 +54,8 @@ class Step:
         fits = self.kind not in STORE_KINDS or self.target == "redis"
         _must(fits, "target", self.target, f"redis, for {self.kind}")
         _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
+        if self.stream == "":
+            object.__setattr__(self, "stream", kinds.default_stream(self.kind))
         leased = self.lease is None or (_number(self.lease) and self.lease >= 0)
         _must(leased, "lease", self.lease, "seconds, 0 or more, or nothing")
         _must(self.stream in STREAMS, "stream", self.stream, "upstream or downstream, or both")
@@ -61,7 +65,7 @@ class Step:
         _must(named, "on", self.on, "an event type, such as tool_executing, or nothing")
         whole = isinstance(self.nth, int) and not isinstance(self.nth, bool) and self.nth >= 1
         _must(whole and (self.nth == 1 or self.on is not None), "nth", self.nth, "1 or more, for a step with `on`")
-        _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object of integers")
+        _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object")
         _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()
         self._check_script()
@@ -73,7 +77,9 @@ class Step:
             if name not in known:
                 raise UnknownName(what=f"attribute of {self.kind}", name=name, known=", ".join(known) or "none")
         if self.kind in kinds.KINDS:
-            kinds.make(self.kind, self.attributes)
+            made = kinds.make(self.kind, self.attributes)
+            on_messages = isinstance(made, MessageKind)
+            _must(not (on_messages and self.stream == "both"), "stream", self.stream, "upstream or downstream")
 
     def _check_script(self) -> None:
         """Rules and the kind `script` belong together; what a rule may say is the model server's to check."""

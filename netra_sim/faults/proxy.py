@@ -1,47 +1,29 @@
-"""The sockets: a listener, its connections to one of several upstreams, and the toxics set on them."""
+"""A listener in front of one of several upstreams, and the toxics set on its connections."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import socket
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from netra_sim.faults.address import Address
+from netra_sim.faults.connection import Connection
 from netra_sim.faults.kinds.base import Kind
-from netra_sim.faults.link import Link, Stream, Toxic
+from netra_sim.faults.toxic import Toxic
+from netra_sim.faults.wire.base import STREAMS, Stream
 from netra_sim.kernel.rng import Rng
-
-LINGER = struct.pack("ii", 1, 0)  # close with RST (SO_LINGER, seconds 0)
-STREAMS: tuple[Stream, Stream] = ("upstream", "downstream")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A host and a port."""
-
-    host: str
-    port: int
-
-    @staticmethod
-    def parse(text: str) -> Address:
-        """`host:port`; an empty text or host is this machine, an empty port any; ValueError for what is no port."""
-        host, _, port = text.strip().rpartition(":")
-        if port and not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-            raise ValueError(f"address {text}: invalid port")
-        return Address(host.strip("[]") or "127.0.0.1", int(port or 0))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Proxy:
-    """A listener in front of upstreams, taken in turn; one that refuses is passed over."""
+    """A listener in front of upstreams, taken in turn; one that refuses is passed over.
 
-    def __init__(self, name: str, listen: str, upstream: str, rng: Rng) -> None:
-        self.name, self.upstream = name, upstream
+    With a `protocol`, every connection is understood from its first byte, and faults may name messages.
+    """
+
+    def __init__(self, name: str, listen: str, upstream: str, rng: Rng, protocol: str = "") -> None:
+        self.name, self.upstream, self.protocol = name, upstream, protocol
         self.enabled = True
         self.toxics: list[Toxic] = []
         self._rng = rng.child("proxy", name)
@@ -141,7 +123,7 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, sock=bound, backlog=1024)
 
-    def _accept(self) -> _Side:
+    def _accept(self) -> asyncio.Protocol:
         self.accepted += 1
         return Connection(self, self.accepted).client
 
@@ -206,160 +188,9 @@ class Proxy:
             received, sent = self._past[stream]
             self._past[stream] = received + link.received, sent + link.sent
         for toxic in self.toxics:
-            toxic.hits_on.pop(connection.number, None)
+            toxic.left(connection.number)
 
     def candidates(self) -> Sequence[Address]:
         """The upstreams, beginning with the one whose turn it is."""
         first = next(self._turn)
         return [*self._upstreams[first:], *self._upstreams[:first]]
-
-
-class Connection:
-    """A client's socket, the upstream's socket, and a link in each direction."""
-
-    def __init__(self, proxy: Proxy, number: int) -> None:
-        self._proxy, self.number = proxy, number
-        loop = asyncio.get_running_loop()
-        self.links: dict[Stream, Link] = {stream: Link(self, loop) for stream in STREAMS}
-        self.client = _Side(self, self.links["upstream"], self.links["downstream"])
-        self.server = _Side(self, self.links["downstream"], self.links["upstream"])
-        self._dialling: asyncio.Task[None] | None = None
-        self._loop, self._began = loop, loop.time()
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was accepted."""
-        return self._loop.time() - self._began
-
-    @property
-    def toxics(self) -> list[Toxic]:
-        """The faults it has, upstream first, then in the order of the chain."""
-        return [toxic for link in self.links.values() for toxic in link.toxics]
-
-    def begin(self) -> None:
-        """The client is here: reach an upstream before its bytes are read."""
-        self._proxy.joined(self)
-        if self._proxy.down:  # it was accepted just before nobody listened
-            self.close()
-            return
-        for toxic in self._proxy.toxics:
-            if toxic.kind.at_door and self._proxy.struck(toxic, self.number) is not None:
-                toxic.hit(self.number)
-                self.reset()
-                return
-            self.strike(toxic)
-        self.links["upstream"].read_or_wait()
-        self._dialling = asyncio.get_running_loop().create_task(self._dial())
-
-    def strike(self, toxic: Toxic) -> None:
-        """Put a toxic into its link, if its toxicity takes this connection."""
-        if toxic.kind.whole_proxy or toxic.kind.at_door:
-            return
-        stream = self._proxy.struck(toxic, self.number)
-        if stream is not None:
-            self.links[toxic.stream].add(toxic, stream)
-
-    def spare(self, toxic: Toxic) -> None:
-        """Take a toxic out."""
-        self.links[toxic.stream].remove(toxic)
-
-    def update(self, toxic: Toxic) -> None:
-        """A toxic has changed: its toxicity may now take this connection, or spare it."""
-        taken = self._proxy.struck(toxic, self.number) is not None
-        if not taken:
-            self.spare(toxic)
-        elif not self.links[toxic.stream].update(toxic):
-            self.strike(toxic)
-
-    def close(self) -> None:
-        """Close both sockets and forget the connection."""
-        self._end(lambda transport: transport.abort())
-
-    def reset(self) -> None:
-        """RST on both sockets."""
-
-        def abort(transport: asyncio.Transport) -> None:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
-            transport.abort()
-
-        self._end(abort)
-
-    def finished(self) -> None:
-        """When both streams have ended, the sockets close, once they have sent what they hold."""
-        if all(link.over for link in self.links.values()):
-            self.hang_up()
-
-    def hang_up(self) -> None:
-        """Close both sockets, once they have sent what they hold."""
-        for side in (self.client, self.server):
-            if side.transport is not None:
-                side.transport.close()
-
-    def lost(self, side: _Side) -> None:
-        """One socket has gone: the other gets what is under way, then its end."""
-        side.feeds.ended()
-        if all(s.transport is None or s.transport.is_closing() for s in (self.client, self.server)):
-            self._forget()
-
-    def _end(self, how: Any) -> None:
-        for side in (self.client, self.server):
-            if side.transport is not None and not side.transport.is_closing():
-                how(side.transport)
-        self._forget()
-
-    def _forget(self) -> None:
-        if self._dialling is not None:
-            self._dialling.cancel()
-        for link in self.links.values():
-            link.clear()
-        self._proxy.left(self)
-
-    async def _dial(self) -> None:
-        loop = asyncio.get_running_loop()
-        for address in self._proxy.candidates():
-            try:
-                await loop.create_connection(lambda: self.server, address.host, address.port)
-            except OSError:
-                continue
-            break
-        else:
-            self.close()
-            return
-        self._dialling = None
-        if self.client.transport is None or self.client.transport.is_closing():
-            self.close()
-
-
-class _Side(asyncio.Protocol):
-    """One of the two sockets: what it receives goes into its link."""
-
-    def __init__(self, connection: Connection, feeds: Link, drains: Link) -> None:
-        self._connection, self.feeds, self._drains = connection, feeds, drains
-        self.transport: asyncio.Transport | None = None
-        self.data_received = feeds.feed  # type: ignore[method-assign]  # spares a call for every chunk
-
-    @property
-    def peer(self) -> str | None:
-        """The address at its other end; None before it is connected and after it has gone."""
-        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return str(Address(*peer[:2])) if peer else None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = self.feeds.source = cast(asyncio.Transport, transport)
-        self._drains.joined(self.transport)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self is self._connection.client:
-            self._connection.begin()
-
-    def eof_received(self) -> bool:
-        self.feeds.ended()
-        return True  # the other direction stays open
-
-    def pause_writing(self) -> None:
-        self._drains.congested(True)
-
-    def resume_writing(self) -> None:
-        self._drains.congested(False)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.lost(self)

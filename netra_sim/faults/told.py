@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from netra_sim.faults import kinds
-from netra_sim.faults.link import Toxic
-from netra_sim.faults.proxy import STREAMS, Connection, Proxy
+from netra_sim.faults.connection import Connection
+from netra_sim.faults.proxy import Proxy
+from netra_sim.faults.toxic import Struck, Toxic
+from netra_sim.faults.wire.base import STREAMS
+
+NEVER = Struck()
 
 
 def proxy(one: Proxy) -> dict[str, Any]:
-    """A proxy with its toxics."""
+    """A proxy with its toxics; with its protocol where it has one."""
     return {
-        "name": one.name, "listen": one.listen, "upstream": one.upstream, "enabled": one.enabled, "toxics": toxics(one)
+        "name": one.name, "listen": one.listen, "upstream": one.upstream, "enabled": one.enabled,
+        "toxics": toxics(one), **({"protocol": one.protocol} if one.protocol else {}),
     }  # fmt: skip
 
 
@@ -22,20 +27,30 @@ def toxics(one: Proxy) -> list[dict[str, Any]]:
 
 
 def toxic(one: Toxic) -> dict[str, Any]:
-    """A toxic with what it has hit."""
+    """A toxic with what it has hit; with its defects where it had any."""
     return {
         "attributes": kinds.attributes(one.kind), "name": one.name, "type": one.kind.name,
         "stream": one.stream, "toxicity": one.toxicity, "hits": one.hits,
+        **({"errors": one.errors, "error": one.error} if one.errors else {}),
     }  # fmt: skip
+
+
+def hits(one: Toxic) -> list[dict[str, Any]]:
+    """What a toxic hit by connection, open or gone, with the text of the last message hit; first struck first."""
+    return [{"connection": number, **_struck(struck)} for number, struck in one.struck.items()]
 
 
 def connection(one: Connection) -> dict[str, Any]:
     """An open connection: its ends, its age in seconds, and the toxics on it with their hits on this one."""
     struck = [
-        {"name": t.name, "type": t.kind.name, "stream": t.stream, "hits": t.hits_on.get(one.number, 0)}
+        {"name": t.name, "type": t.kind.name, "stream": t.stream, **_struck(t.struck.get(one.number, NEVER))}
         for t in one.toxics
     ]
     return {
         "number": one.number, "client": one.client.peer, "upstream": one.server.peer,
         "age": round(one.age, 3), "toxics": struck,
     }  # fmt: skip
+
+
+def _struck(one: Struck) -> dict[str, Any]:
+    return {"hits": one.hits, **({"last": one.last} if one.last else {})}

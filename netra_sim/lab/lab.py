@@ -45,7 +45,8 @@ class Lab:
 
     `settings` are the `NETRA_*` variables to heed; `postgres` and `redis` override their servers' settings;
     `children`, `worker` and `migrate` say what else it runs; with modules to `preload`, which the usual
-    worker has, workers are forked. BadValue at once for what is wrong.
+    worker has, workers are forked. With `protocols` the proxies on its edges understand what passes, so that faults
+    may name messages. BadValue at once for what is wrong.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class Lab:
         worker: Sequence[str] = WORKER,
         migrate: Sequence[str] = MIGRATE,
         preload: Sequence[str] | None = None,
+        protocols: bool = False,
     ) -> None:
         if not time_scale > 0:
             raise BadValue(field="time_scale", value=time_scale, allowed="a number above 0")
-        self.seed, self.time_scale = seed, time_scale
+        self.seed, self.time_scale, self.protocols = seed, time_scale, protocols
         self._settings = from_environment(os.environ if settings is None else settings)
         state.check_base(self._settings.data_dir)
         self._place = state.Place(self._settings.data_dir)

@@ -17,6 +17,7 @@ from netra_sim.users import workload
 Started = Callable[[str], contextlib.AbstractContextManager[None]]
 WORKERS = 2
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
+PROTOCOLS = {"postgres": "postgres", "redis": "redis", "clickhouse": "http", "llm": "http"}  # where a lab has them
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ async def platform(
         direct |= {"clickhouse": logs} if logs else {}
         proxied = {}
         for service, url in direct.items():
-            port = await _edge(stack, control, f"{name}/{service}", _address(url))
+            protocol = PROTOCOLS[service] if lab.protocols else ""
+            port = await _edge(stack, control, f"{name}/{service}", _address(url), protocol)
             proxied[service] = _at(url, port)
         environment = {
             "NETRA_POSTGRES_URL": proxied["postgres"],
@@ -84,7 +86,8 @@ async def platform(
             workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
-        edges = [await _edge(stack, control, f"{name}/{edge}", upstream) for edge in edge_names(entrances)]
+        http = "http" if lab.protocols else ""
+        edges = [await _edge(stack, control, f"{name}/{edge}", upstream, http) for edge in edge_names(entrances)]
         direct_workers = {name: f"http://127.0.0.1:{worker.port}" for name, worker in zip(names, workers, strict=True)}
         yield Platform(tuple(f"http://127.0.0.1:{port}" for port in edges), database, logs, direct_workers)
 
@@ -105,8 +108,10 @@ async def _stop(lab: Lab, workers: Sequence[Server]) -> None:
     await asyncio.gather(*(lab.stop_worker(worker) for worker in workers))
 
 
-async def _edge(stack: contextlib.AsyncExitStack, control: FaultControl, name: str, upstream: str) -> int:
-    port = await control.create_proxy(name, upstream)
+async def _edge(
+    stack: contextlib.AsyncExitStack, control: FaultControl, name: str, upstream: str, protocol: str
+) -> int:
+    port = await control.create_proxy(name, upstream, protocol=protocol)
     stack.push_async_callback(control.delete_proxy, name)
     return port
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 Stream = Literal["upstream", "downstream"]
+STREAMS: tuple[Stream, Stream] = ("upstream", "downstream")
 MOST = 1 << 20  # bytes of one message that are kept together; a longer one is told in parts
 OPAQUE = "opaque"
 NO_FACTS: Mapping[str, Any] = {}
@@ -49,3 +50,7 @@ class Conversation(ABC):
     @abstractmethod
     def rest(self, stream: Stream) -> bytes:
         """The bytes of a message that is not complete yet."""
+
+    def awaited(self) -> int:
+        """The number of the oldest exchange whose answer is not complete, 0 where nothing is owed."""
+        return 0

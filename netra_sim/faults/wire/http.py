@@ -54,6 +54,7 @@ class Http(Conversation):
 
     def __init__(self) -> None:
         self._requests = 0
+        self._answering = 0
         self._asked: deque[_Asked] = deque()
         self._up, self._down = Half(), Half()
         self._up.becomes(Heads(self._up, REQUEST_LINE, REQUEST_BEGINS, self._request))
@@ -70,6 +71,12 @@ class Http(Conversation):
     def rest(self, stream: Stream) -> bytes:
         """The bytes of a message that is not complete yet."""
         return (self._up if stream == "upstream" else self._down).rest()
+
+    def awaited(self) -> int:
+        """The oldest exchange whose answer is not complete."""
+        if self._down.reader is not self._down.start:
+            return self._answering
+        return self._asked[0].exchange if self._asked else 0
 
     def _give_up(self, why: str) -> None:
         self.opaque = why
@@ -92,6 +99,7 @@ class Http(Conversation):
         (version, code, reason), headers = parsed(head, STATUS_LINE)
         status = int(code)
         asked = self._asked[0] if self._asked else _NOBODY
+        self._answering = asked.exchange
         switch = status == 101 or (asked.method == "CONNECT" and 200 <= status < 300)
         size = 0 if switch else response_body(asked.method, status, headers)
         over = status >= 200 or switch

@@ -96,6 +96,10 @@ class Resp(Conversation):
         """The bytes of a message that is not complete yet."""
         return (self._up if stream == "upstream" else self._down).joined()
 
+    def awaited(self) -> int:
+        """The oldest exchange whose answer is not complete."""
+        return self._asked[0].exchange if self._asked else 0
+
     def feed(self, stream: Stream, data: bytes) -> list[Message]:
         """The messages that these bytes complete, in order."""
         if not data:

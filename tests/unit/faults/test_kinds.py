@@ -13,6 +13,7 @@ from netra_sim.faults.kinds.black_hole import BlackHole
 from netra_sim.faults.kinds.corrupt import Corrupt
 from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.limit_data import LimitData
+from netra_sim.faults.kinds.message import MessageKind
 from netra_sim.faults.kinds.partition import Partition
 from netra_sim.faults.kinds.reset_peer import ResetPeer
 from netra_sim.faults.kinds.slicer import Slicer
@@ -23,7 +24,11 @@ from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.rng import Rng
 from tests.unit.faults.wire import Wire
 
-ON_LINKS = sorted(name for name, kind in kinds.KINDS.items() if not (kind.whole_proxy or kind.at_door))
+ON_LINKS = sorted(
+    name
+    for name, kind in kinds.KINDS.items()
+    if not (kind.whole_proxy or kind.at_door or issubclass(kind, MessageKind))
+)
 CONSERVE = [name for name in ON_LINKS if not kinds.KINDS[name].discards]
 LONG = 3600.0
 

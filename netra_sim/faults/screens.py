@@ -1,0 +1,372 @@
+"""What understands one connection: it reads along, and with faults set on messages, hands these through screens.
+
+The client and the server see different conversations once a fault has made or swallowed a message. So there are two
+readers from then on: one is fed what the client says and hears, the other what the server hears and says.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any, Protocol, cast
+
+from netra_sim.faults.kinds.base import Timer
+from netra_sim.faults.kinds.message import MessageKind, Screen, made
+from netra_sim.faults.toxic import Toxic
+from netra_sim.faults.wire.base import OPAQUE, STREAMS, Conversation, Message, Stream
+from netra_sim.faults.wire.http import Http
+from netra_sim.faults.wire.postgres import Postgres
+from netra_sim.faults.wire.resp import Resp
+
+CONVERSATIONS: Mapping[str, type[Conversation]] = {c.protocol: c for c in (Postgres, Resp, Http)}
+_log = logging.getLogger(__name__)
+
+
+class Chain(Protocol):
+    """The link of one direction, as the screens see it: its byte-level chain and its connection."""
+
+    screened: int  # bytes that the screens hold
+
+    def pass_on(self, data: bytes) -> None:
+        """Into the byte-level chain."""
+        ...
+
+    def pass_end(self) -> None:
+        """The end of the stream, into the byte-level chain."""
+        ...
+
+    def drained(self, call: Callable[[], None]) -> None:
+        """Call once the byte-level chain holds nothing."""
+        ...
+
+    def balance(self) -> None:
+        """More is held, or less."""
+        ...
+
+
+class Ends(Protocol):
+    """The connection."""
+
+    def close(self) -> None: ...
+    def hang_up(self) -> None: ...
+    def reset(self) -> None: ...
+    def cut(self) -> None: ...
+
+
+class Blind(Conversation):
+    """Understands nothing: what remains of a reader that failed."""
+
+    protocol = ""
+    opaque = "a defect in its reader"
+
+    def feed(self, stream: Stream, data: bytes) -> list[Message]:
+        """Every chunk as it is."""
+        return [Message(data, OPAQUE)] if data else []
+
+    def rest(self, stream: Stream) -> bytes:
+        """Nothing is held."""
+        return b""
+
+
+class Stage:
+    """The screens of one connection, in the order of their setting."""
+
+    def __init__(self, conversation: Conversation, links: Mapping[Stream, Chain], ends: Ends, number: int, clock: Any):
+        self.client = self.server = conversation
+        self.ends, self.number, self.clock = ends, number, clock
+        self.links = links
+        self.protocol = conversation.protocol
+        self.over = False
+        self._places: list[_Place] = []
+        self._pending: dict[Stream, bytearray] = {stream: bytearray() for stream in STREAMS}
+        self._gone: dict[Stream, int] = dict.fromkeys(STREAMS, 0)  # of a message that has not come in full
+
+    # -- what comes -------------------------------------------------------------------------------------------------
+
+    def feed(self, stream: Stream, data: bytes) -> None:
+        """Bytes from a socket."""
+        if not self._places:
+            self.links[stream].pass_on(data)
+            self._listen(stream, data)
+            return
+        self._pending[stream] += data
+        for message in self._read(self._near(stream), stream, data):
+            if self.over:
+                return
+            self._come(stream, message)
+
+    def ended(self, stream: Stream) -> None:
+        """The end of a stream: what came of a message goes first."""
+        self._let_go(stream)
+        self._end_from(0, stream)
+
+    def _come(self, stream: Stream, message: Message) -> None:
+        size, gone = len(message.raw), self._gone[stream]
+        del self._pending[stream][: size - min(gone, size)]
+        self._gone[stream] -= min(gone, size)
+        if gone:
+            message = replace(message, raw=message.raw[gone:], whole=False)
+        if message.raw:
+            self._pass_from(0, stream, message)
+
+    def _let_go(self, stream: Stream) -> None:
+        rest = bytes(self._pending[stream])
+        self._pending[stream].clear()
+        if rest:
+            self._gone[stream] += len(rest)
+            self._pass_from(0, stream, made(rest))
+
+    # -- what is read -----------------------------------------------------------------------------------------------
+
+    def _near(self, stream: Stream) -> Conversation:
+        """The reader of the end from which a stream comes."""
+        return self.client if stream == "upstream" else self.server
+
+    def _listen(self, stream: Stream, data: bytes) -> None:
+        """No screen is set: both ends see the same."""
+        self._read(self.client, stream, data)
+        if self.server is not self.client:
+            self._read(self.server, stream, data)
+
+    def _read(self, reader: Conversation, stream: Stream, data: bytes) -> list[Message]:
+        try:
+            return reader.feed(stream, data)
+        except Exception as error:  # a defect in the reader must not leave a connection hanging
+            self._failed(error)
+            return self._blinded(reader, stream)
+
+    def _blinded(self, reader: Conversation, stream: Stream) -> list[Message]:
+        """Nothing is understood any more of what this reader read; what is pending there goes on."""
+        if self.client is self.server:
+            self.client = self.server = Blind()
+            return []
+        near: Stream = "upstream" if reader is self.client else "downstream"
+        if reader is self.client:
+            self.client = Blind()
+        else:
+            self.server = Blind()
+        if near != stream:
+            self._let_go(near)
+        self._gone[near] = 0
+        rest = bytes(self._pending[near])
+        return [Message(rest, OPAQUE)] if rest else []
+
+    def _failed(self, error: Exception) -> None:
+        _log.error("a reader of %s failed", self.protocol, exc_info=error)
+        for place in self._places:
+            place.toxic.failed(error)
+
+    # -- what is handed on ------------------------------------------------------------------------------------------
+
+    def _pass_from(self, at: int, stream: Stream, message: Message) -> None:
+        if self.over:
+            return
+        if at < len(self._places):
+            self._places[at].message(message, stream)
+        else:
+            self._leave(stream, message.raw)
+
+    def _end_from(self, at: int, stream: Stream) -> None:
+        if at < len(self._places):
+            self._places[at].ended(stream)
+        else:
+            self.links[stream].pass_end()
+
+    def _leave(self, stream: Stream, raw: bytes) -> None:
+        """Behind the last screen: the other end's reader hears it, and the screens hear of answers."""
+        self.links[stream].pass_on(raw)
+        if self.server is not self.client:
+            heard = self._read(self.server if stream == "upstream" else self.client, stream, raw)
+            if stream == "downstream" and any(message.last for message in heard):
+                for place in tuple(self._places):
+                    place.answered()
+
+    def behind(self, place: _Place, stream: Stream, message: Message) -> None:
+        """From a screen to the next one."""
+        self._pass_from(self._places.index(place) + 1, stream, message)
+
+    def end_behind(self, place: _Place, stream: Stream) -> None:
+        """The end of a stream, from a screen to the next one."""
+        self._end_from(self._places.index(place) + 1, stream)
+
+    def balance(self) -> None:
+        """Screens hold more, or less."""
+        for stream, link in self.links.items():
+            link.screened = sum(place.held[stream] for place in self._places)
+            link.balance()
+
+    # -- what is set ------------------------------------------------------------------------------------------------
+
+    @property
+    def toxics(self) -> list[Toxic]:
+        """The faults that are set, in order."""
+        return [place.toxic for place in self._places]
+
+    def add(self, toxic: Toxic, rng: Random) -> None:
+        """A fault at the end; a message of which a part has gone on is not its to strike."""
+        if self.server is self.client and not isinstance(self.client, Blind):
+            try:
+                self.server = copy.deepcopy(self.client)
+            except Exception as error:  # a reader that cannot be copied cannot be trusted
+                toxic.failed(error)
+                self.client = self.server = Blind()
+        if not self._places:
+            self._gone = {stream: len(self._near(stream).rest(stream)) for stream in STREAMS}
+        place = _Place(self, toxic)
+        place.screen = cast(MessageKind, toxic.kind).screen(place, rng)
+        self._places.append(place)
+
+    def remove(self, toxic: Toxic) -> None:
+        """Take a fault away; what it holds goes to the next one, in order, and with the last what is pending."""
+        for place in [p for p in self._places if p.toxic is toxic]:
+            place.remove()
+            if place not in self._places:
+                continue  # its connection ended meanwhile
+            if len(self._places) == 1:
+                self._last_gone(place)
+            else:
+                self._places.remove(place)
+            place.gone = True
+            self.balance()
+
+    def _last_gone(self, place: _Place) -> None:
+        self._places.remove(place)
+        for stream in self._pending:
+            rest = bytes(self._pending[stream])
+            self._pending[stream].clear()
+            if rest:
+                self._leave_unread(stream, rest)
+
+    def _leave_unread(self, stream: Stream, rest: bytes) -> None:
+        """What came of a message: the near reader has it already."""
+        self.links[stream].pass_on(rest)
+        if self.server is not self.client:
+            self._read(self.server if stream == "upstream" else self.client, stream, rest)
+
+    def update(self, toxic: Toxic) -> bool:
+        """The fault's attributes have changed; False when it is not set here."""
+        places = [place for place in self._places if place.toxic is toxic]
+        for place in places:
+            place.screen.update(toxic.kind)
+        return bool(places)
+
+    def clear(self) -> None:
+        """The connection has gone: no screen may act any more."""
+        self.over = True
+        places, self._places = self._places, []
+        for place in places:
+            place.gone = True
+            place.remove()
+
+
+class _Place:
+    """A screen's place, and its way onwards; with a screen that failed, an open way."""
+
+    screen: Screen[Any]
+
+    def __init__(self, stage: Stage, toxic: Toxic) -> None:
+        self.toxic, self.stream, self.protocol = toxic, toxic.stream, stage.protocol
+        self.held: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
+        self.gone = False
+        self._stage, self._broken = stage, False
+        self._forwarded: Message | None = None
+
+    # -- to the screen: a defect in it opens the way ------------------------------------------------------------------
+
+    def message(self, message: Message, stream: Stream) -> None:
+        if not self._broken:
+            self._forwarded = None
+            if self._try(self.screen.message, message, stream) or self._forwarded is message:
+                return
+        self.forward(stream, message)
+
+    def ended(self, stream: Stream) -> None:
+        if self._broken or not self._try(self.screen.eof, stream):
+            self.eof(stream)
+
+    def answered(self) -> None:
+        if not self._broken:
+            self._try(self.screen.answered)
+
+    def remove(self) -> None:
+        if not self._broken:
+            self._try(self.screen.remove)
+
+    def _try(self, call: Callable[..., None], *given: Any) -> bool:
+        try:
+            call(*given)
+        except Exception as error:  # a defect in a screen must not leave a connection hanging
+            _log.error("the fault %s failed", self.toxic.name, exc_info=error)
+            self.toxic.failed(error)
+            self._broken = True
+            self._release(call)
+            return False
+        return True
+
+    def _release(self, failed: Callable[..., None]) -> None:
+        if failed != self.screen.remove:
+            try:
+                self.screen.remove()
+            except Exception as error:
+                self.toxic.failed(error)
+        self.held = dict.fromkeys(self.held, 0)
+        self._stage.balance()
+
+    # -- MessageWay ---------------------------------------------------------------------------------------------------
+
+    def forward(self, stream: Stream, message: Message) -> None:
+        self._forwarded = message
+        if not self.gone:
+            self._stage.behind(self, stream, message)
+
+    def eof(self, stream: Stream) -> None:
+        if not self.gone:
+            self._stage.end_behind(self, stream)
+
+    def close(self) -> None:
+        self._finish(self._stage.ends.close)
+
+    def hang_up(self) -> None:
+        self._finish(self._stage.ends.hang_up)
+
+    def reset(self) -> None:
+        self._finish(self._stage.ends.reset)
+
+    def cut(self) -> None:
+        self._finish(self._stage.ends.cut)
+
+    def _finish(self, how: Callable[[], None]) -> None:
+        """Nothing that comes afterwards passes any more."""
+        if not self.gone and not self._stage.over:
+            self._stage.over = True
+            how()
+
+    def drained(self, stream: Stream, call: Callable[[], None]) -> None:
+        self._stage.links[stream].drained(call)
+
+    def hold(self, stream: Stream, held: int) -> None:
+        if not self.gone:
+            self.held[stream] = held
+            self._stage.balance()
+
+    def now(self) -> float:
+        return float(self._stage.clock.time())
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        def guarded() -> None:
+            self._try(call)
+
+        return cast(Timer, self._stage.clock.call_later(seconds, guarded))
+
+    def awaited(self) -> int:
+        return self._stage.client.awaited()
+
+    def matches(self, message: Message) -> bool:
+        matcher = cast(MessageKind, self.toxic.kind).match
+        return matcher.fits(message, self._stage.number) and self.toxic.counter.strikes(matcher, self.screen.rng)
+
+    def hit(self, message: Message) -> None:
+        self.toxic.hit(self._stage.number, message.text)
