@@ -74,7 +74,9 @@ class Blind(Conversation):
 class Stage:
     """The screens of one connection, in the order of their setting."""
 
-    def __init__(self, conversation: Conversation, links: Mapping[Stream, Chain], ends: Ends, number: int, clock: Any):
+    def __init__(
+        self, conversation: Conversation, links: Mapping[Stream, Chain], ends: Ends, number: int, clock: Any
+    ) -> None:
         self.client = self.server = conversation
         self.ends, self.number, self.clock = ends, number, clock
         self.links = links

@@ -29,9 +29,12 @@ class _Siding(Screen[ReorderMessage]):
 
     def message(self, message: Message, stream: Stream) -> None:
         if stream == self.way.stream and self._waiting is not None:
+            overtaken = self._waiting
+            if not message.whole:  # parts are not reordered: nothing may come between them, or before their beginning
+                self.remove()
             self.way.forward(stream, message)
-            if message.whole:  # between the parts of a long one there is no place
-                self.way.hit(self._waiting)
+            if message.whole:
+                self.way.hit(overtaken)
                 self.remove()
         else:
             super().message(message, stream)

@@ -78,7 +78,7 @@ def test_a_malformed_matcher_is_refused_with_its_field(given: dict[str, Any], fi
 
 
 def test_an_unknown_field_is_refused_with_those_known() -> None:
-    with pytest.raises(UnknownName, match="sql.*Known: type, text, key"):
+    with pytest.raises(UnknownName, match=r"sql.*Known: type, text, key"):
         Matcher.parse({"sql": "COMMIT"})
     with pytest.raises(BadValue, match="an object of type, text"):
         Matcher.parse("COMMIT")

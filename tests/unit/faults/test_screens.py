@@ -195,7 +195,7 @@ def test_a_reader_that_raises_leaves_the_connection_passing(struck: bool) -> Non
 
 
 def test_attributes_of_kinds_on_messages_are_checked_by_name_type_and_value() -> None:
-    with pytest.raises(UnknownName, match="tmieout.*Known: match, timeout"):
+    with pytest.raises(UnknownName, match=r"tmieout.*Known: match, timeout"):
         kinds.make("stall", {"tmieout": 3})
     for name, wrong in [
         ("cut", {"when": "now"}), ("cut", {"how": 3}), ("stall", {"timeout": -1}), ("http_error", {"status": 99}),

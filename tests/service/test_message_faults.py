@@ -1,0 +1,223 @@
+"""Faults on messages between real clients and the lab's real Postgres and Redis, by way of a real proxy process."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis.asyncio as redis
+
+from netra_sim.faults.control import FaultControl
+from netra_sim.kernel.errors import FaultError
+from netra_sim.lab.lab import Lab
+from tests.service.proxying import ProxyProcess, proxy_process, within
+
+GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, redis.ConnectionError)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProxyProcess]:
+    with proxy_process() as running:
+        yield running
+
+
+@pytest.fixture
+async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
+    async with FaultControl(process.url) as client:
+        yield client
+        for name in await client.proxies():
+            await client.delete_proxy(name)
+
+
+async def through(control: FaultControl, url: str, protocol: str) -> str:
+    """The same URL by way of the proxy `edge`."""
+    parts = urlsplit(url)
+    port = await control.create_proxy("edge", f"{parts.hostname}:{parts.port}", protocol=protocol)
+    account, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{account}{at}127.0.0.1:{port}"))
+
+
+async def strike(control: FaultControl, kind: str, match: dict[str, Any], **attributes: Any) -> None:
+    stream = {"stream": attributes.pop("stream")} if "stream" in attributes else {}
+    toxic = {"name": "it", "type": kind, **stream, "attributes": {"match": match, **attributes}}
+    await control.add_toxic("edge", toxic)
+
+
+async def hits(control: FaultControl) -> int:
+    told = await control.toxic("edge", "it")
+    assert told is not None
+    assert "error" not in told
+    return int(told["hits"])
+
+
+@pytest.fixture
+async def table(lab: Lab) -> AsyncIterator[asyncpg.Connection]:
+    """A direct connection, and the table `fault` to write into."""
+    direct = await asyncpg.connect(lab.postgres.url)
+    await direct.execute("CREATE TABLE fault (n int PRIMARY KEY)")
+    yield direct
+    await direct.execute("DROP TABLE fault")
+    await direct.close()
+
+
+@pytest.fixture
+async def sql(control: FaultControl, lab: Lab) -> AsyncIterator[asyncpg.Connection]:
+    """A connection by way of the proxy."""
+    client = await asyncpg.connect(await through(control, lab.postgres.url, "postgres"), ssl=False)
+    yield client
+    client.terminate()
+
+
+@pytest.fixture
+async def store(control: FaultControl, lab: Lab) -> AsyncIterator[redis.Redis]:
+    client = redis.Redis.from_url(
+        await through(control, lab.redis.url, "redis"),
+        single_connection_client=True,
+        retry=None,
+        retry_on_timeout=False,
+    )
+    await client.ping()
+    yield client
+    with contextlib.suppress(*GONE):
+        await client.aclose()
+
+
+# -- Postgres -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("when", "stream", "rows"), [("before", "upstream", 0), ("after", "upstream", 1),
+                                                      ("middle", "upstream", 0), ("before", "downstream", 1)])  # fmt: skip
+async def test_a_commit_is_cut_in_both_halves(
+    control: FaultControl, table: asyncpg.Connection, sql: asyncpg.Connection, when: str, stream: str, rows: int
+) -> None:
+    match = {"type": "Query" if stream == "upstream" else "CommandComplete", "text": "^commit"}
+    await strike(control, "cut", match, when=when, stream=stream)
+    await sql.execute("BEGIN")
+    await sql.execute("INSERT INTO fault VALUES (1)")
+    with pytest.raises(GONE):
+        await within(sql.execute("COMMIT"))
+
+    async def settled() -> None:
+        while await table.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE relation = 'fault'::regclass AND mode = 'RowExclusiveLock'"
+        ):
+            pass
+
+    await within(settled())
+    assert await table.fetchval("SELECT count(*) FROM fault") == rows
+    assert await hits(control) == 1
+    assert [(hit["hits"], hit["last"]) for hit in await control.hits("edge", "it")] == [(1, "COMMIT")]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+async def test_an_error_of_postgres_strikes_its_statement_and_the_transaction_is_what_it_says(
+    control: FaultControl, table: asyncpg.Connection, sql: asyncpg.Connection, extended: bool
+) -> None:
+    await strike(control, "pg_error", {"text": r"VALUES \((2|\$1)"}, sqlstate="40001", message="it's ours")
+    await sql.execute("INSERT INTO fault VALUES (1)")
+    await sql.execute("BEGIN")
+    with pytest.raises(asyncpg.SerializationError, match="it's ours"):
+        if extended:
+            await within(sql.execute("INSERT INTO fault VALUES ($1)", 2))
+        else:
+            await within(sql.execute("INSERT INTO fault VALUES (2)"))
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await within(sql.execute("SELECT 1"))
+    await within(sql.execute("ROLLBACK"))
+    assert await within(sql.fetch("SELECT n FROM fault WHERE n > $1", 0)) == [(1,)]
+    assert await hits(control) == 1
+
+
+async def test_a_fatal_error_is_told_and_the_connection_ends(
+    control: FaultControl, table: asyncpg.Connection, sql: asyncpg.Connection
+) -> None:
+    await strike(control, "pg_error", {"text": "insert"}, sqlstate="57P01", message="going down")
+    assert await within(sql.fetchval("SELECT 1")) == 1
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError, match="going down") as told:
+        await within(sql.execute("INSERT INTO fault VALUES (1)"))
+    assert isinstance(told.value.__cause__, asyncpg.AdminShutdownError)
+    assert await table.fetchval("SELECT count(*) FROM fault") == 0
+
+
+async def test_too_many_connections_is_told_at_startup(control: FaultControl, lab: Lab) -> None:
+    url = await through(control, lab.postgres.url, "postgres")
+    await strike(control, "pg_error", {"type": "StartupMessage", "first": 1}, sqlstate="53300")
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await within(asyncpg.connect(url, ssl=False))
+    client = await within(asyncpg.connect(url, ssl=False))
+    await client.close()
+
+
+# -- Redis --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("when", "value"), [("before", None), ("after", b"x"), ("middle", None)])
+async def test_a_set_is_cut_in_both_halves(
+    control: FaultControl, lab: Lab, store: redis.Redis, when: str, value: bytes | None
+) -> None:
+    key = f"fault:{uuid.uuid4().hex}"
+    await strike(control, "cut", {"key": key, "text": "^SET "}, when=when)
+    assert await within(store.get(key)) is None
+    with pytest.raises(GONE):
+        await within(store.set(key, "x"))
+    direct = redis.Redis.from_url(lab.redis.url)
+    assert await direct.get(key) == value
+    await direct.delete(key)
+    await direct.aclose()
+    assert await hits(control) == 1
+
+
+async def test_an_injected_error_keeps_its_place_in_the_pipeline(
+    control: FaultControl, lab: Lab, store: redis.Redis
+) -> None:
+    key = f"fault:{uuid.uuid4().hex}"
+    await strike(control, "redis_error", {"text": "^INCRBY .* 10$"}, text="READONLY not now")
+    pipeline = store.pipeline(transaction=False)
+    for by in (1, 10, 100, 10, 1000):
+        pipeline.incrby(key, by)
+    answers = await within(pipeline.execute(raise_on_error=False))
+    assert [str(a) if isinstance(a, Exception) else a for a in answers] == [1, "not now", 101, "not now", 1101]
+    assert await within(store.get(key)) == b"1101"
+    assert await hits(control) == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "right"), [("truncated", lambda v: v == b"hel"), ("corrupted", lambda v: len(v) == 6 and v != b"hello!")]
+)
+async def test_a_value_is_another_one(control: FaultControl, store: redis.Redis, how: str, right: Any) -> None:
+    key = f"fault:{uuid.uuid4().hex}"
+    await store.set(key, "hello!", ex=60)
+    await strike(control, "redis_value", {"key": key}, how=how)
+    assert right(await within(store.get(key)))
+    await control.remove_toxic("edge", "it")
+    assert await within(store.get(key)) == b"hello!"
+
+
+async def test_a_stall_holds_what_follows_until_it_is_removed(control: FaultControl, store: redis.Redis) -> None:
+    await strike(control, "stall", {"text": "^GET nothing"})
+    await store.ping()
+    waiting = asyncio.ensure_future(store.get("nothing"))
+    while not await hits(control):
+        assert not waiting.done()
+    await control.remove_toxic("edge", "it")
+    assert await within(waiting) is None
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_fault_on_messages_needs_its_protocol(control: FaultControl, lab: Lab) -> None:
+    await through(control, lab.redis.url, "redis")
+    with pytest.raises(FaultError, match="pg_error needs a proxy created with the protocol postgres; edge has redis"):
+        await strike(control, "pg_error", {})
+    with pytest.raises(FaultError, match="There is no field of match named 'sql'"):
+        await strike(control, "cut", {"sql": "x"})
+    with pytest.raises(FaultError, match="protocol cannot be 'smtp'. It takes postgres, redis, http"):
+        await control.create_proxy("other", "127.0.0.1:1", protocol="smtp")
+    await control.create_proxy("plain", "127.0.0.1:1")
+    with pytest.raises(FaultError, match="plain has none"):
+        await control.add_toxic("plain", {"type": "cut"})
