@@ -27,7 +27,7 @@ class FaultControl:
         await self._client.aclose()
 
     async def create_proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0", *, protocol: str = "") -> int:
-        """A proxy in front of one upstream or several (comma-separated); its port. With a protocol it understands it."""
+        """A proxy in front of one upstream or several (comma-separated) that may understand a protocol; its port."""
         asked = {"name": name, "listen": listen, "upstream": upstream, **({"protocol": protocol} if protocol else {})}
         told = await self._ask("POST", "/proxies", asked)
         return int(told["listen"].rpartition(":")[2])

@@ -41,7 +41,7 @@ class Matcher:
             return given
         if not isinstance(given, Mapping):
             raise BadValue(field=place, value=given, allowed="an object of " + ", ".join(_FIELDS))
-        taken = {}
+        taken: dict[str, Any] = {}
         for name, value in given.items():
             if name not in _FIELDS:
                 raise UnknownName(what=f"field of {place}", name=str(name), known=", ".join(_FIELDS))

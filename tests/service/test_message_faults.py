@@ -17,6 +17,7 @@ from netra_sim.lab.lab import Lab
 from tests.service.proxying import ProxyProcess, proxy_process, within
 
 GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, redis.ConnectionError)
+LOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'fault'::regclass AND mode = 'RowExclusiveLock'"
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +103,7 @@ async def test_a_commit_is_cut_in_both_halves(
         await within(sql.execute("COMMIT"))
 
     async def settled() -> None:
-        while await table.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE relation = 'fault'::regclass AND mode = 'RowExclusiveLock'"
-        ):
+        while await table.fetchval(LOCKED):
             pass
 
     await within(settled())
@@ -216,7 +215,7 @@ async def test_a_fault_on_messages_needs_its_protocol(control: FaultControl, lab
         await strike(control, "pg_error", {})
     with pytest.raises(FaultError, match="There is no field of match named 'sql'"):
         await strike(control, "cut", {"sql": "x"})
-    with pytest.raises(FaultError, match="protocol cannot be 'smtp'. It takes postgres, redis, http"):
+    with pytest.raises(FaultError, match=r"protocol cannot be 'smtp'. It takes postgres, redis, http"):
         await control.create_proxy("other", "127.0.0.1:1", protocol="smtp")
     await control.create_proxy("plain", "127.0.0.1:1")
     with pytest.raises(FaultError, match="plain has none"):
