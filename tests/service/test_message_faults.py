@@ -90,8 +90,10 @@ async def store(control: FaultControl, lab: Lab) -> AsyncIterator[redis.Redis]:
 # -- Postgres -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("when", "stream", "rows"), [("before", "upstream", 0), ("after", "upstream", 1),
-                                                      ("middle", "upstream", 0), ("before", "downstream", 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("when", "stream", "rows"),
+    [("before", "upstream", 0), ("after", "upstream", 1), ("middle", "upstream", 0), ("before", "downstream", 1)],
+)
 async def test_a_commit_is_cut_in_both_halves(
     control: FaultControl, table: asyncpg.Connection, sql: asyncpg.Connection, when: str, stream: str, rows: int
 ) -> None:
