@@ -213,12 +213,12 @@ async def test_a_stall_holds_what_follows_until_it_is_removed(control: FaultCont
 
 async def test_a_fault_on_messages_needs_its_protocol(control: FaultControl, lab: Lab) -> None:
     await through(control, lab.redis.url, "redis")
-    with pytest.raises(FaultError, match="pg_error needs a proxy created with the protocol postgres; edge has redis"):
+    with pytest.raises(FaultError, match="pg_error needs a proxy created with the protocol postgres; this one has redis"):
         await strike(control, "pg_error", {})
     with pytest.raises(FaultError, match="There is no field of match named 'sql'"):
         await strike(control, "cut", {"sql": "x"})
     with pytest.raises(FaultError, match=r"protocol cannot be 'smtp'. It takes postgres, redis, http"):
         await control.create_proxy("other", "127.0.0.1:1", protocol="smtp")
     await control.create_proxy("plain", "127.0.0.1:1")
-    with pytest.raises(FaultError, match="plain has none"):
+    with pytest.raises(FaultError, match="this one has none"):
         await control.add_toxic("plain", {"type": "cut"})

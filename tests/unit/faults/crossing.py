@@ -9,7 +9,7 @@ from netra_sim.faults.screens import Stage
 from netra_sim.faults.toxic import Toxic
 from netra_sim.faults.wire.base import Conversation, Message, Stream
 from netra_sim.kernel.rng import Rng
-from tests.unit.faults.wire import Loop, Socket
+from tests.unit.faults.memory import Loop, Socket
 
 STREAMS: tuple[Stream, Stream] = ("upstream", "downstream")
 

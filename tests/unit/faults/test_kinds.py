@@ -19,10 +19,11 @@ from netra_sim.faults.kinds.reset_peer import ResetPeer
 from netra_sim.faults.kinds.slicer import Slicer
 from netra_sim.faults.kinds.slow_close import SlowClose
 from netra_sim.faults.kinds.timeout import Timeout
-from netra_sim.faults.link import MOST_HELD, Toxic
+from netra_sim.faults.link import MOST_HELD
+from netra_sim.faults.toxic import Toxic
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.rng import Rng
-from tests.unit.faults.wire import Wire
+from tests.unit.faults.memory import Wire
 
 ON_LINKS = sorted(
     name

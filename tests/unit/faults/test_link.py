@@ -2,7 +2,7 @@
 
 from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.timeout import Timeout
-from tests.unit.faults.wire import Wire
+from tests.unit.faults.memory import Wire
 
 
 def test_bytes_and_end_that_come_before_the_socket_wait_for_it() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from netra_sim.faults import kinds
 from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.message import MessageKind, MessageWay, Screen
-from netra_sim.faults.link import MOST_HELD, Toxic
+from netra_sim.faults.link import MOST_HELD
+from netra_sim.faults.toxic import Toxic
 from netra_sim.faults.wire.base import Message, Stream
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.rng import Rng

@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Callable
 
 from netra_sim.faults.kinds.base import Kind
-from netra_sim.faults.link import Link, Toxic
+from netra_sim.faults.link import Link
+from netra_sim.faults.toxic import Toxic
 from netra_sim.kernel.rng import Rng
 
 
