@@ -14,7 +14,7 @@ import redis.asyncio as redis
 from netra_sim.faults.control import FaultControl
 from netra_sim.kernel.errors import FaultError
 from netra_sim.lab.lab import Lab
-from tests.service.proxying import ProxyProcess, proxy_process, within
+from tests.service.proxying import ProxyProcess, connection, proxy_process, within
 
 GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, redis.ConnectionError)
 LOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'fault'::regclass AND mode = 'RowExclusiveLock'"
@@ -153,6 +153,50 @@ async def test_too_many_connections_is_told_at_startup(control: FaultControl, la
     await client.close()
 
 
+async def test_a_batch_with_a_flush_is_refused_there_and_waits_for_its_sync(
+    control: FaultControl, table: asyncpg.Connection, lab: Lab
+) -> None:
+    url = urlsplit(await through(control, lab.postgres.url, "postgres"))
+    await strike(control, "pg_error", {"type": "Parse", "text": "^insert"}, sqlstate="40001")
+    async with connection(url.port or 0) as (reader, writer):
+        startup = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
+        writer.write((len(startup) + 8).to_bytes(4, "big") + (3 << 16).to_bytes(4, "big") + startup)
+        await read_until(reader, "Z")
+        batch = said("P", b"\0INSERT INTO fault VALUES (1)\0\0\0") + said("D", b"S\0")
+        writer.write(batch + said("H"))
+        told = await read_until(reader, "E")
+        assert b"C40001\0" in told[-1][1]
+        assert [type_ for type_, _ in told] == ["E"]
+        writer.write(said("B", bytes(8)) + said("E", bytes(5)) + said("S"))  # as of a client that did not wait
+        assert await read_until(reader, "Z") == [("Z", b"I")]
+        writer.write(said("Q", b"SELECT 1\0"))
+        assert [type_ for type_, _ in await read_until(reader, "Z")] == ["T", "D", "C", "Z"]
+    assert await table.fetchval("SELECT count(*) FROM fault") == 0
+    assert await hits(control) == 1
+
+
+async def test_a_statement_refused_while_it_is_prepared_can_be_prepared_again(
+    control: FaultControl, sql: asyncpg.Connection
+) -> None:
+    await strike(control, "pg_error", {"type": "Parse", "first": 1}, sqlstate="40P01")
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await within(sql.prepare("SELECT $1::int"))
+    assert await within((await within(sql.prepare("SELECT $1::int"))).fetchval(7)) == 7
+
+
+def said(type_: str, body: bytes = b"") -> bytes:
+    return type_.encode() + (len(body) + 4).to_bytes(4, "big") + body
+
+
+async def read_until(reader: asyncio.StreamReader, last: str) -> list[tuple[str, bytes]]:
+    """Types and bodies of the server's messages, up to one of this type."""
+    told: list[tuple[str, bytes]] = []
+    while not told or told[-1][0] != last:
+        head = await within(reader.readexactly(5))
+        told.append((chr(head[0]), await within(reader.readexactly(int.from_bytes(head[1:], "big") - 4))))
+    return told
+
+
 # -- Redis --------------------------------------------------------------------------------------------------------
 
 
@@ -208,12 +252,56 @@ async def test_a_stall_holds_what_follows_until_it_is_removed(control: FaultCont
     assert await within(waiting) is None
 
 
+async def test_other_attributes_hold_on_an_open_connection(control: FaultControl, store: redis.Redis) -> None:
+    await strike(control, "redis_error", {"text": "^GET a$"}, text="ERR first")
+    with pytest.raises(redis.ResponseError, match="first"):
+        await within(store.get("a"))
+    told = await control.update_toxic("edge", "it", {"text": "ERR second"})
+    assert told["attributes"] == {"match": {"text": "^GET a$"}, "text": "ERR second"}
+    with pytest.raises(redis.ResponseError, match="second"):
+        await within(store.get("a"))
+    told = await control.update_toxic("edge", "it", {"match": {"key": "b*"}})
+    assert told["attributes"] == {"match": {"key": "b*"}, "text": "ERR second"}
+    assert await within(store.get("a")) is None
+    with pytest.raises(redis.ResponseError, match="second"):
+        await within(store.get("b1"))
+    with pytest.raises(FaultError, match=r"match\.nth cannot be 0"):
+        await control.update_toxic("edge", "it", {"match": {"nth": 0}})
+    assert await hits(control) == 3
+    [hit] = await control.hits("edge", "it")
+    assert (hit["hits"], hit["last"]) == (3, "GET b1")
+    [open_] = await control.connections("edge")
+    assert open_["toxics"] == [{"name": "it", "type": "redis_error", "stream": "upstream", "hits": 3, "last": "GET b1"}]
+
+
+@pytest.mark.parametrize("kind", ["stall", "delay_message"])
+async def test_nothing_is_lost_when_a_fault_goes_under_load(
+    control: FaultControl, store: redis.Redis, kind: str
+) -> None:
+    key = f"fault:{uuid.uuid4().hex}"
+    await strike(control, kind, {"text": "^INCR", "nth": 200}, **({"delay": 60_000} if kind == "delay_message" else {}))
+    pipelines = [store.pipeline(transaction=False) for _ in range(10)]
+    for n in range(1000):
+        pipelines[n // 100].incr(key)
+    load = asyncio.ensure_future(one_by_one(pipelines))
+    while not await hits(control):
+        assert not load.done()
+    await control.remove_toxic("edge", "it")
+    assert await within(load) == [*range(1, 1001)]
+    assert int(await within(store.get(key))) == 1000
+    await store.delete(key)
+
+
+async def one_by_one(pipelines: list[Any]) -> list[int]:
+    return [answer for pipeline in pipelines for answer in await pipeline.execute()]
+
+
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
 async def test_a_fault_on_messages_needs_its_protocol(control: FaultControl, lab: Lab) -> None:
     await through(control, lab.redis.url, "redis")
-    with pytest.raises(FaultError, match="pg_error needs a proxy created with the protocol postgres; this one has redis"):
+    with pytest.raises(FaultError, match="needs a proxy created with the protocol postgres; this one has redis"):
         await strike(control, "pg_error", {})
     with pytest.raises(FaultError, match="There is no field of match named 'sql'"):
         await strike(control, "cut", {"sql": "x"})
