@@ -16,10 +16,8 @@ from netra_sim.lab.lab import Lab
 from netra_sim.scenarios.platform import platform
 from tests.service.proxying import within
 
-STEP = Step(
-    "pg_error", "postgres", at=0.0, attributes={"match": {"type": "Query", "text": "^update kept", "nth": 2}},
-    label="conflict",
-)  # fmt: skip
+SECOND = {"type": ["Query", "Execute"], "text": "^update kept", "nth": 2}
+STEP = Step("pg_error", "postgres", at=0.0, attributes={"match": SECOND}, label="conflict")
 
 
 async def test_a_step_of_a_plan_refuses_the_second_update_on_a_labs_edge() -> None:
@@ -60,7 +58,7 @@ def test_a_step_on_messages_strikes_one_direction_which_is_its_kinds_own() -> No
 
 async def _update(client: asyncpg.Connection) -> str:
     try:
-        return str(await within(client.execute("UPDATE kept SET n = n + 1")))
+        return str(await within(client.execute("UPDATE kept SET n = n + $1", 1)))
     except asyncpg.SerializationError as error:
         return str(error.sqlstate)
 

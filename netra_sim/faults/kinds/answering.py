@@ -43,8 +43,12 @@ class Answering(Screen[K]):
         if stream == "downstream":
             self.way.forward(stream, message)
             return
+        struck = self.named(message) and self.way.matches(message)
+        if not (struck or self._queue or self._asked or self._busy):
+            self.way.forward(stream, message)
+            return
         self._queue.put(message)
-        if self.named(message) and self.way.matches(message):
+        if struck:
             self._due.append(message)
         self._advance()
 

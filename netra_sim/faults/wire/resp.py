@@ -9,12 +9,23 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from netra_sim.faults.wire.base import MOST, NO_FACTS, OPAQUE, Conversation, Message, Stream
 from netra_sim.faults.wire.held import Held
 from netra_sim.faults.wire.redis_keys import keys
-from netra_sim.faults.wire.scan import ARRAY, LINE, Garbage, Scan, is_one_reply, one_command, words
+from netra_sim.faults.wire.scan import (
+    ARRAY,
+    LINE,
+    Garbage,
+    Scan,
+    all_commands,
+    is_one_reply,
+    one_command,
+    reply_ends,
+    words,
+)
 
 QUOTED = re.compile(rb"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))(?:\s+|$)""")
 TEXT = 512  # characters of a command that are its text
@@ -110,15 +121,30 @@ class Resp(Conversation):
                 self._begun = True
                 return [Message(data, "command", asked.text, asked.exchange, False, True, asked.facts)]
             return self._read_commands(data)
-        if self._down.fresh and len(data) <= MOST and is_one_reply(data):
-            return [self._answer(data, data[0], True, True)]
+        if self._down.fresh and len(data) <= MOST:
+            if is_one_reply(data):
+                return [self._answer(data, data[0], True, True)]
+            if ends := reply_ends(data):
+                return [self._answer(data[a:b], data[a], True, True) for a, b in pairwise((0, *ends))]
         return self._read(self._down, self._replies, data)
 
     def _read_commands(self, data: bytes) -> list[Message]:
         if not self._begun and data[0] == TLS:
             self._give_up("TLS", self._up, self._down)
         self._begun = True
+        if self._up.fresh and len(data) <= MOST and (found := all_commands(data, SMALL)):
+            return self._read_all(found)
         return self._read(self._up, self._commands, data)
+
+    def _read_all(self, found: list[tuple[bytes, list[bytes]]]) -> list[Message]:
+        """A pipeline of usual commands; behind one that ends the conversation nothing is understood."""
+        told: list[Message] = []
+        for n, (raw, said) in enumerate(found):
+            if self._up.blind:
+                return [*told, Message(b"".join(raw for raw, _ in found[n:]), OPAQUE)]
+            asked = self._ask(raw, said)
+            told.append(Message(raw, "command", asked.text, asked.exchange, False, True, asked.facts))
+        return told
 
     def _give_up(self, why: str, *sides: Held) -> None:
         self.opaque = self.opaque or why

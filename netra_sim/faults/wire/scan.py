@@ -129,3 +129,38 @@ def is_one_reply(data: bytes) -> bool:
         told = data[1:stop]
         return told.isdigit() and len(told) < 8 and stop + 4 + int(told) == len(data) and data[-1] == NEWLINE
     return stop == len(data) - 2 and stop > 0 and first in LINES and first != STOP
+
+
+def all_commands(data: bytes, most: int) -> list[tuple[bytes, list[bytes]]] | None:
+    """Bytes and words of each command where the bytes are nothing but such as `one_command` takes, of `most` bytes."""
+    first, *others = data.split(b"\r\n*")
+    found = []
+    for raw in [first, *(b"*" + other for other in others)]:
+        whole = raw + CRLF if len(found) < len(others) else raw
+        if len(whole) > most or not (said := one_command(whole)):
+            return None
+        found.append((whole, said))
+    return found
+
+
+def reply_ends(data: bytes) -> list[int] | None:
+    """Where each reply ends, where the bytes are nothing but whole lines and strings; else None."""
+    at, size, found = 0, len(data), []
+    while at < size:
+        stop = data.find(CRLF, at, at + LINE + 2)
+        first = data[at]
+        if stop < 0:
+            return None
+        if first == BULK:
+            told = data[at + 1 : stop]
+            if told != b"-1":
+                if not told.isdigit() or len(told) > 7:
+                    return None
+                stop += 2 + int(told)
+                if data[stop : stop + 2] != CRLF:
+                    return None
+        elif first not in LINES or first == STOP:
+            return None
+        at = stop + 2
+        found.append(at)
+    return found

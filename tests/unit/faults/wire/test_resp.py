@@ -234,3 +234,25 @@ def test_a_long_value_is_told_in_parts() -> None:
     ]  # fmt: skip
     assert b"".join(m.raw for m in told) == data
     assert conversation.rest("downstream") == b""
+
+
+def test_a_pipeline_in_one_slice_is_told_as_one_by_one() -> None:
+    """Each command and each reply takes the quick way; a value with what looks like a command in it does not."""
+    sets = [command(b"SET", b"k", value) for value in (b"plain", b"", b"a\r\n*1\r\n$4\r\nPING\r\n", b"x" * 5000)]
+    for commands in (sets[:2], sets[:3], sets, [command(b"PING")] * 300):
+        replies = [b"+OK\r\n", b"$-1\r\n", b":7\r\n", b"$4\r\n\r\n+x\r\n", b"-ERR no\r\n"] * len(commands)
+        whole, single = resp.Resp(), resp.Resp()
+        asked = whole.feed("upstream", b"".join(commands))
+        assert asked == [one for each in commands for one in single.feed("upstream", each)]
+        assert [one.raw for one in asked] == commands
+        replies = replies[: len(commands)]
+        told = whole.feed("downstream", b"".join(replies))
+        assert told == [one for each in replies for one in single.feed("downstream", each)]
+        assert [(one.raw, one.exchange) for one in told] == [(raw, n) for n, raw in enumerate(replies, 1)]
+
+
+def test_what_follows_replication_in_a_slice_is_not_understood() -> None:
+    conversation = resp.Resp()
+    told = conversation.feed("upstream", command(b"PING") + command(b"SYNC") + command(b"GET", b"a") * 2)
+    assert [(one.type, one.raw) for one in told[2:]] == [("opaque", command(b"GET", b"a") * 2)]
+    assert conversation.opaque == "replication"
