@@ -134,7 +134,7 @@ def is_one_reply(data: bytes) -> bool:
 def all_commands(data: bytes, most: int) -> list[tuple[bytes, list[bytes]]] | None:
     """Bytes and words of each command where the bytes are nothing but such as `one_command` takes, of `most` bytes."""
     first, *others = data.split(b"\r\n*")
-    found = []
+    found: list[tuple[bytes, list[bytes]]] = []
     for raw in [first, *(b"*" + other for other in others)]:
         whole = raw + CRLF if len(found) < len(others) else raw
         if len(whole) > most or not (said := one_command(whole)):
@@ -145,7 +145,8 @@ def all_commands(data: bytes, most: int) -> list[tuple[bytes, list[bytes]]] | No
 
 def reply_ends(data: bytes) -> list[int] | None:
     """Where each reply ends, where the bytes are nothing but whole lines and strings; else None."""
-    at, size, found = 0, len(data), []
+    found: list[int] = []
+    at, size = 0, len(data)
     while at < size:
         stop = data.find(CRLF, at, at + LINE + 2)
         first = data[at]
