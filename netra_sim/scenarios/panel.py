@@ -8,7 +8,7 @@ from dataclasses import fields
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from netra_sim.faults.kinds import KINDS
+from netra_sim.faults.kinds import ON_BYTES
 from netra_sim.faults.plan import PROCESS_KINDS, STORE_KINDS, STREAMS
 from netra_sim.kernel.errors import NetraError
 from netra_sim.reports import live
@@ -42,7 +42,7 @@ class Panel:
         self._tasks: set[asyncio.Task[None]] = set()
         targets = [(edge, (edge, False)) for edge in play.edges]
         targets += [(f"{name}, the process", (name, True)) for name in play.processes]
-        self._target, self._kind = self._choice("target", targets), self._choice("fault", list(KINDS))
+        self._target, self._kind = self._choice("target", targets), self._choice("fault", list(ON_BYTES))
         self._stream = self._choice("direction", STREAMS[:2][::-1] + STREAMS[2:])
         self._sliders = w.VBox()
         self._active = self._choice("active", [("none", ALL)])
@@ -71,13 +71,13 @@ class Panel:
         name, process = self._target.value
         states = STORE_KINDS if name == "redis" else ()
         blows = [kind for kind in PROCESS_KINDS if kind not in STORE_KINDS or kind in states]
-        self._kind.options = blows if process else list(KINDS)
+        self._kind.options = blows if process else list(ON_BYTES)
         self._offer_attributes()
 
     def _offer_attributes(self, _change: Any = None) -> None:
         kind, (_, process) = self._kind.value, self._target.value
         self._stream.layout.display = "none" if process else ""
-        names = [] if process or kind not in KINDS else [f.name for f in fields(KINDS[kind])]
+        names = [] if process or kind not in ON_BYTES else [f.name for f in fields(ON_BYTES[kind])]
         self._sliders.children = [self._slider(kind, name) for name in names]
 
     def _slider(self, kind: str, name: str) -> Any:
@@ -102,7 +102,7 @@ class Panel:
 
     async def _inject(self) -> str:
         kind, (target, process) = self._kind.value, self._target.value
-        names = [] if process else [field.name for field in fields(KINDS[kind])]
+        names = [] if process else [field.name for field in fields(ON_BYTES[kind])]
         values = {name: slider.value for name, slider in zip(names, self._sliders.children, strict=True)}
         number = await self._play.inject(kind, target, stream=self._stream.value, **values)
         await self._list()

@@ -45,6 +45,7 @@ _ALL: tuple[type[Kind], ...] = (
     PgError, RedisError, RedisValue, HttpError, HttpBody, WsClose,
 )  # fmt: skip
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in _ALL}
+ON_BYTES = {name: kind for name, kind in KINDS.items() if not issubclass(kind, MessageKind)}  # need no protocol
 
 
 def make(name: str, attributes: Mapping[str, Any] | None) -> Kind:

@@ -4,12 +4,12 @@ from dataclasses import fields
 
 import pytest
 
-from netra_sim.faults.kinds import KINDS, make
+from netra_sim.faults.kinds import ON_BYTES, make
 from netra_sim.scenarios.dials import DIALS
 
 
 def test_every_attribute_has_a_dial_and_no_dial_is_left_over():
-    assert set(DIALS) == {(name, field.name) for name, kind in KINDS.items() for field in fields(kind)}
+    assert set(DIALS) == {(name, field.name) for name, kind in ON_BYTES.items() for field in fields(kind)}
 
 
 @pytest.mark.parametrize("kind, attribute", DIALS)
