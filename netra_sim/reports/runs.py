@@ -118,8 +118,8 @@ def _variant(folder: Path) -> str:
 def _sets(stored: dict[tuple[str, str], list[Path]]) -> dict[str, list[str]]:
     """By scenario, the names of its own parameter sets, as its newest run that has a result tells them."""
     newest: dict[str, tuple[str, list[str]]] = {}
-    for scenario, variant in stored:
-        told = next(((f.name, _stored(f)) for f in stored[scenario, variant] if _stored(f)), ("", {}))
+    for (scenario, _), folders in stored.items():
+        told = next(((f.name, _stored(f)) for f in folders if _stored(f)), ("", {}))
         newest[scenario] = max(newest.get(scenario, ("", [USUAL])), (told[0], list(told[1].get("sets", [USUAL]))))
     return {scenario: sets for scenario, (_, sets) in newest.items()}
 

@@ -329,6 +329,7 @@ def test_the_run_before_is_the_last_that_left_a_result_with_the_same_parameters(
     sample.write_run(tmp_path, sample.result(seconds=1.0), "20261120T000000Z", notebook=False, users=1)
     sample.write_run(tmp_path, sample.result(seconds=2.0, variant=VARIANT), "20261121T000000Z", notebook=False, users=1)
     (tmp_path / "chaos" / "database-lost" / "20261121T010000Z-seed7").mkdir()
-    sample.write_run(tmp_path, sample.result(seconds=3.0), "20261122T000000Z", notebook=False, users=1)
+    own = sample.result(seconds=3.0, sets=["smoke", VARIANT])
+    sample.write_run(tmp_path, own, "20261122T000000Z", notebook=False, users=1)
     usual, other = runs.latest(tmp_path)
     assert usual.before.data["seconds"] == 1.0 and other.before is None
