@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -45,6 +46,10 @@ COMPARED = (
 UNHURT = "What this control breaks does not show in waiting times; the checks above tell it."
 
 
+Done = Mapping[str, tuple[str, str]]  # alternative text and SVG of figures that need not be drawn, by part
+NONE_DONE: Done = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A figure as SVG text with its name, caption and alternative text."""
@@ -55,24 +60,30 @@ class Drawn:
     svg: str
 
 
-def draw(result: Result, width: float = WIDE, prefix: str = "f") -> list[Drawn]:
+def draw(result: Result, width: float = WIDE, done: Done = NONE_DONE) -> list[Drawn]:
     """The run's figures in the order of the page; those for which nothing was recorded are left out."""
     history = result.history
-    figures = {}
-    if history.ops("start"):
-        figures["waterfall"] = waterfall_of(result, width)
-    figures["latency"] = plots.latency(history, width)
-    figures["throughput"] = plots.throughput(history, width)
-    if history.ops(*MAIN):
-        figures["quantiles"] = quantiles_of(result, width=width)
-    if history.seen("gauges"):
-        figures["states"] = states(history, width)
     chats = points(history, "chat")
-    if len(chats) >= ASKED and max(online(history, chats)) >= CROWD:
-        figures["users"] = users_of([result], width=width)
-    if run_frame(history):
-        figures["sequence"] = plots.sequence(history, width=width)
-    return [_drawn(name, CAPTIONS[name], figure, prefix) for name, figure in figures.items()]
+    crowd = len(chats) >= ASKED and max(online(history, chats)) >= CROWD
+    figures: dict[str, tuple[bool, Callable[[], Figure]]] = {
+        "waterfall": (bool(history.ops("start")), lambda: waterfall_of(result, width)),
+        "latency": (True, lambda: plots.latency(history, width)),
+        "throughput": (True, lambda: plots.throughput(history, width)),
+        "quantiles": (bool(history.ops(*MAIN)), lambda: quantiles_of(result, width=width)),
+        "states": (bool(history.seen("gauges")), lambda: states(history, width)),
+        "users": (crowd, lambda: users_of([result], width=width)),
+        "sequence": (bool(run_frame(history)), lambda: plots.sequence(history, width=width)),
+    }
+    return [
+        _drawn(name, f"figure-{name}", CAPTIONS[name], figure, width, done)
+        for name, (recorded, figure) in figures.items()
+        if recorded
+    ]
+
+
+def prefix(part: str, width: float = WIDE) -> str:
+    """What ids in a figure's SVG begin with: no other figure of a page has the same."""
+    return f"{'w' if width == WIDE else 'n'}{zlib.crc32(part.encode()):08x}-"
 
 
 def quantiles_of(result: Result, names: Sequence[str] = (), width: float = WIDE) -> Figure:
@@ -100,15 +111,14 @@ def _size(result: Result) -> str:
     return f"{result.data['parameters'].get('users', '?')} users, seed {result.data['seed']}"
 
 
-def draw_control(pair: Pair, control: Control, width: float = WIDE, prefix: str = "c") -> Drawn | None:
+def draw_control(pair: Pair, control: Control, width: float = WIDE, done: Done = NONE_DONE) -> Drawn | None:
     """The run beside its control, by the operation that the control hurt most; None when no operation is in either."""
     f = hurt(pair)
     name = f or main(pair)
     if name is None:
         return None
-    figure = plots.compare(pair, name, labels(control.data), width)
-    caption = COMPARED if f else f"{COMPARED} {UNHURT}"
-    return _drawn(f"compare-{control.data['name']}", caption, figure, prefix)
+    caption, part = COMPARED if f else f"{COMPARED} {UNHURT}", f"compare-{control.data['name']}"
+    return _drawn(part, part, caption, lambda: plots.compare(pair, name, labels(control.data), width), width, done)
 
 
 def hurt(pair: Pair) -> str | None:
@@ -138,5 +148,8 @@ def _bad(side: Side) -> Counter[str]:
     return late
 
 
-def _drawn(name: str, caption: str, figure: Figure, prefix: str) -> Drawn:
-    return Drawn(name, caption, plots.figure_alt(figure), svg.render(figure, f"{prefix}{name[:2]}"))
+def _drawn(name: str, part: str, caption: str, figure: Callable[[], Figure], width: float, done: Done) -> Drawn:
+    if part in done:
+        return Drawn(name, caption, *done[part])
+    made = figure()
+    return Drawn(name, caption, plots.figure_alt(made), svg.render(made, prefix(part, width)))

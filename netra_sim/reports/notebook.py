@@ -6,7 +6,6 @@ report it is, so that the site does not print it twice.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -134,9 +133,7 @@ def _table(part: str, table: Table) -> Shown:
 
 
 def _figure(part: str, figure: Figure) -> Shown:
-    from netra_sim.reports import plots, svg
+    from netra_sim.reports import figures, plots, stored, svg
 
     alt = plots.figure_alt(figure)
-    code = base64.b64encode(svg.render(figure).encode()).decode()
-    html = f'<img alt="{escape(alt)}" style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
-    return Shown(part, html, alt)
+    return Shown(part, stored.image(alt, svg.render(figure, figures.prefix(part))), alt)

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from netra_sim.reports import balance, coverage, difference, grid, onefile, tables, words
+from netra_sim.reports import balance, coverage, difference, grid, onefile, stored, tables, words
 from netra_sim.reports.frames import fault_name
 from netra_sim.reports.junit import junit
 from netra_sim.reports.pairs import Pair, pair
@@ -158,9 +158,9 @@ def _figures(result: Result, compared: list[tuple[Control, Pair]]) -> tuple[dict
     if not _kept(result, result.data["history"]):
         return {}, {}
     sizes: list[dict[str, Any]] = []
-    for width, letter in ((WIDE, "w"), (NARROW, "n")):
-        beside = [figures.draw_control(both, c, width, f"{letter}{n}") for n, (c, both) in enumerate(compared)]
-        drawn = [*figures.draw(result, width, letter), *filter(None, beside)]
+    for width, done in ((WIDE, stored.figures(result.folder / "notebook.ipynb")), (NARROW, {})):
+        beside = [figures.draw_control(both, control, width, done) for control, both in compared]
+        drawn = [*figures.draw(result, width, done), *filter(None, beside)]
         sizes.append({each.name: each for each in drawn})
     return sizes[0], sizes[1]
 
