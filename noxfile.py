@@ -119,14 +119,16 @@ def own(session: nox.Session) -> None:
 
 @nox.session
 def lab(session: nox.Session) -> None:
-    """JupyterLab on the tour, in an environment of its own; takes its options, e.g. -- --no-browser --port 8899."""
+    """JupyterLab on the tour, with a lab up for the next notebook; takes its options, e.g. -- --no-browser --port 8899.
+
+    JupyterLab has an environment of its own.
+    """
     session.install("-c", str(LOCK), "-e", ".[lab]", *CLIENT)
     session.install("-c", str(LOCK), "--no-deps", *ENGINE)
-    session.run("python", "-m", "netra_sim", "warm")
     session.run(
-        "jupyter", "lab", "--notebook-dir", "notebooks", "--LabApp.default_url=/lab/tree/00_tour.ipynb",
-        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        *session.posargs, interrupt_timeout=8,
+        "python", "-m", "netra_sim", "keep", "jupyter", "lab", "--notebook-dir", "notebooks",
+        "--LabApp.default_url=/lab/tree/00_tour.ipynb", "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", *session.posargs, interrupt_timeout=8,
     )  # fmt: skip
 
 

@@ -5,12 +5,14 @@ python -m netra_sim run [--only NAME]     what `nox -s scenarios` runs
 python -m netra_sim judge                 judge stored runs again, without running anything
 python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
 python -m netra_sim faults serve          the fault proxy on its own, with Toxiproxy's control API and options
+python -m netra_sim keep PROGRAM ...      JupyterLab, say, with a lab up for the next notebook
 python -m netra_sim report                render the report again from stored runs
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     faults = add("faults", _faults, "the fault proxy on its own, with Toxiproxy's control API and options")
     faults.add_argument("serve", nargs="?", choices=["serve"], help="until ctrl-C; there is nothing else it does")
     options(faults)
-    add("warm", _warm, "start a lab once and stop it, so that the next start finds its programs in memory")
+    keep = add("keep", _keep, "run a program, such as JupyterLab, and have a lab up for the next notebook it opens")
+    keep.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM ...")
     report = add("report", _report, "render the report again from stored runs")
     report.add_argument(
         "--single-file", nargs="?", type=Path, const=Path("reports/report.html"), metavar="PATH",
@@ -154,10 +157,14 @@ def _serve(_given: argparse.Namespace) -> int:
     return serve()
 
 
-def _warm(_given: argparse.Namespace) -> int:
-    from netra_sim.scenarios.serve import warm
+def _keep(given: argparse.Namespace) -> int:
+    from netra_sim.lab.keeper import keep
+    from netra_sim.lab.settings import SEED, TIME_SCALE
 
-    return warm()
+    name = "".join(given.program[:1])
+    if not shutil.which(name):
+        raise BadValue(field="PROGRAM", value=name, allowed="a program on PATH and its arguments")
+    keep(given.program, {"seed": SEED, "time_scale": TIME_SCALE})
 
 
 def _faults(given: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from netra_sim.kernel.errors import HostGone, NetraError
 from netra_sim.lab.host import LONGEST_LINE
 from netra_sim.lab.spawn import environment, exit_text
+from netra_sim.lab.waiting import Taken, order, take
 
 HOST = (sys.executable, "-m", "netra_sim", "host")
 END = 6.0  # seconds for the host to end in order once its stdin has closed
@@ -29,7 +30,7 @@ class HostClient:
         self._command = tuple(command)
         self._ids = itertools.count(1)
         self._calls: dict[int, tuple[asyncio.Future[Any], OnEvent | None]] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Taken | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._errors: deque[str] = deque(maxlen=20)
         self._gone: HostGone | None = None
@@ -42,7 +43,7 @@ class HostClient:
     async def start(self) -> None:
         """Start the host in a session of its own, so that ctrl-C reaches this process alone."""
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=pipe,
             stdout=pipe,
@@ -51,7 +52,15 @@ class HostClient:
             start_new_session=True,
             limit=LONGEST_LINE,
         )
-        self._readers = [asyncio.create_task(self._read(self._process)), asyncio.create_task(self._hear(self._process))]
+        self._attach(process)
+
+    async def start_lab(self, params: dict[str, Any]) -> Any:
+        """Have a lab: the one that a keeper has waiting, if it is as wanted, else a new one; what `start` told."""
+        if (waiting := await take(order(self._command, params))) is not None:
+            self._attach(waiting)
+            return waiting.answer
+        await self.start()
+        return await self.call("start", params)
 
     async def call(self, method: str, params: dict[str, Any] | None = None, on_event: OnEvent | None = None) -> Any:
         """The result of a method; raises the NetraError it raised, or HostGone. Cancelling this cancels the method."""
@@ -94,6 +103,10 @@ class HostClient:
     ) -> None:
         await self.close()
 
+    def _attach(self, process: asyncio.subprocess.Process | Taken) -> None:
+        self._process = process
+        self._readers = [asyncio.create_task(self._read(process)), asyncio.create_task(self._hear(process))]
+
     async def _send(self, request: dict[str, Any]) -> None:
         assert self._process is not None and self._process.stdin is not None
         self._write(request)
@@ -105,19 +118,20 @@ class HostClient:
         if not self._process.stdin.is_closing():
             self._process.stdin.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: asyncio.subprocess.Process | Taken) -> None:
         assert process.stdout is not None
         while line := await process.stdout.readline():
             self._take(json.loads(line))
         code = await process.wait()
         await asyncio.wait(self._readers[1:])
-        said = f"; its last words: {' | '.join(self._errors)}" if self._errors and code else ""
-        self._gone = self._gone or HostGone(cause=exit_text(code) + said)
+        said = f"; its last words: {' | '.join(self._errors)}" if self._errors and code != 0 else ""
+        how = "it ended" if code is None else exit_text(code)
+        self._gone = self._gone or HostGone(cause=how + said)
         for future, _ in self._calls.values():
             if not future.done():
                 future.set_exception(self._gone)
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> None:
+    async def _hear(self, process: asyncio.subprocess.Process | Taken) -> None:
         assert process.stderr is not None
         while line := await process.stderr.readline():
             self._errors.append(line.decode(errors="replace").rstrip())

@@ -20,7 +20,7 @@ from netra_sim.lab.forked import Nursery, possible
 from netra_sim.lab.programs import check_clickhouse, postgres_programs, redis_program
 from netra_sim.lab.server import PORT, Child, Server
 from netra_sim.lab.service import Owned, Remote, Service
-from netra_sim.lab.settings import EMBEDDED, OFF, Settings, from_environment, redact
+from netra_sim.lab.settings import EMBEDDED, OFF, SEED, TIME_SCALE, Settings, from_environment, redact
 from netra_sim.lab.spawn import Command, Process, environment
 
 WORKER = (sys.executable, "-m", "netra_sim.backend", "serve")
@@ -52,8 +52,8 @@ class Lab:
     def __init__(
         self,
         *,
-        seed: int = 7,
-        time_scale: float = 0.1,
+        seed: int = SEED,
+        time_scale: float = TIME_SCALE,
         settings: Mapping[str, str] | None = None,
         postgres: Mapping[str, str] | None = None,
         redis: Mapping[str, str] | None = None,

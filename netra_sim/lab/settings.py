@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from netra_sim.kernel.errors import BadValue
 
+SEED, TIME_SCALE = 7, 0.1  # of a lab of which nothing else is said
 EMBEDDED, ON_PATH, ON, OFF = "embedded", "path", "on", "off"
 SCHEMES = {
     "NETRA_POSTGRES": ("postgresql", "postgres"),

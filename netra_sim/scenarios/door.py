@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from netra_sim.kernel.errors import UnknownName
 from netra_sim.lab.client import HostClient
+from netra_sim.lab.settings import SEED, TIME_SCALE
 from netra_sim.reports import live
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import registry
@@ -23,15 +24,14 @@ from netra_sim.scenarios.scenario import Parameters, Scenario
 class Lab:
     """A lab that serves several runs; `async with Lab() as lab` starts and stops it."""
 
-    def __init__(self, *, seed: int = 7, time_scale: float = 0.1) -> None:
+    def __init__(self, *, seed: int = SEED, time_scale: float = TIME_SCALE) -> None:
         self._settings = {"seed": seed, "time_scale": time_scale}
         self._client = HostClient()
 
     async def open(self) -> Self:
         """Start it, for cells that share a lab; where it fits, `async with` is safer."""
-        await self._client.start()
         try:
-            await self._client.call("start", self._settings)
+            await self._client.start_lab(self._settings)
         except BaseException:
             await self._client.close()
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netra_sim.kernel.errors import BadValue
+from netra_sim.lab.health import ailing
 from netra_sim.lab.host import serve
 from netra_sim.lab.lab import Lab
 from netra_sim.scenarios import registry, runner
@@ -31,8 +32,8 @@ class Methods:
     def handlers(self) -> dict[str, Handler]:
         """By method name."""
         return {
-            "start": self._start, "run": self._run, "play": self._play, "inject": self._inject, "heal": self._heal,
-            "faults": self._faults, "stop_play": self._stop_play,
+            "start": self._start, "ailing": self._ailing, "run": self._run, "play": self._play,
+            "inject": self._inject, "heal": self._heal, "faults": self._faults, "stop_play": self._stop_play,
         }  # fmt: skip
 
     async def stop(self) -> None:
@@ -45,6 +46,9 @@ class Methods:
         self._lab = Lab(**params)
         await self._lab.start()
         return {"id": self._lab.id, "servers": self._lab.servers()}
+
+    async def _ailing(self, _params: dict[str, Any], _emit: Emit) -> Any:
+        return [] if self._lab is None else await ailing(self._lab.services)
 
     async def _run(self, params: dict[str, Any], emit: Emit) -> Any:
         if self._lab is None:

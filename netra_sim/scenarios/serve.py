@@ -34,16 +34,3 @@ async def _serve() -> None:
         print(f"faults    {lab.proxy.url}  (Toxiproxy's API; proxies serve/postgres, /redis, /llm, /edge)")
         print("ctrl-C ends it", flush=True)
         await over.wait()
-
-
-def warm() -> int:
-    """Start a lab and a platform in it once, then stop; exit code 0."""
-    import uvloop
-
-    uvloop.run(_warm())
-    return 0
-
-
-async def _warm() -> None:
-    async with Lab() as lab, FaultControl(lab.proxy.url) as control, platform(lab, control, "warm", 7):
-        pass

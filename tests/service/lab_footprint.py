@@ -66,7 +66,7 @@ class Footprint:
             *(f"segment {s.id}" for s in self.segments & set(sysv.segments())),
             *(f"new segment {s.id}" for s in self._new() if tree.start_time(s.creator) is None),
             *(f"file {path}" for path in self.files if path.exists()),
-            *(f"directory {path}" for path in self.base.iterdir()),
+            *(f"directory {path}" for path in self.base.glob("*")),
         ]
 
     def _new(self) -> set[sysv.Segment]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from netra_sim.kernel.errors import BadValue
+from netra_sim.lab.health import ailing
 from netra_sim.lab.host import Emit, serve
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.server import PORT, Child
@@ -22,6 +23,10 @@ async def start(params: dict, emit: Emit) -> dict:
     worker = await lab.worker({})
     emit({"worker": worker.port})
     return {"id": lab.id, "dir": str(lab.dir), "servers": lab.servers()}
+
+
+async def well(params: dict, emit: Emit) -> list[str]:
+    return await ailing([service for lab in labs for service in lab.services])
 
 
 async def hang(params: dict, emit: Emit) -> None:
@@ -57,5 +62,5 @@ async def stop() -> None:
 
 
 if __name__ == "__main__":
-    methods = {"start": start, "hang": hang, "say": say, "refuse": refuse, "crash": crash, "whom": whom}
+    methods = {"start": start, "ailing": well, "hang": hang, "say": say, "refuse": refuse, "crash": crash, "whom": whom}
     sys.exit(serve(methods, stop))
