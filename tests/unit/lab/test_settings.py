@@ -20,9 +20,11 @@ def test_each_setting_is_taken(tmp_path: Path):
         "NETRA_POSTGRES_PORT": "15432",
         "NETRA_REDIS_PORT": "16379",
         "NETRA_DATA_DIR": str(tmp_path),
+        "NETRA_NURSERY": "off",
     }
     expected = Settings(
-        "postgresql://u:p@h:5432/db", "path", "off", "https://models.example/v1", 15432, 16379, tmp_path
+        postgres="postgresql://u:p@h:5432/db", redis="path", clickhouse="off", llm="https://models.example/v1",
+        postgres_port=15432, redis_port=16379, data_dir=tmp_path, nursery=False,
     )  # fmt: skip
     assert from_environment(given) == expected
 

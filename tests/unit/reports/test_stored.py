@@ -27,8 +27,12 @@ def executed(folder, *shown):
 def test_what_a_cell_showed_is_what_would_be_drawn(tmp_path):
     folder = sample.write_run(tmp_path, sample.result(), users=3, notebook=False)
     view = show(Result.load(folder / "result.json"))
-    found = stored.figures(executed(folder, view.verdicts(), view.latency(), view.throughput(), view.sequence("run-1")))
-    assert sorted(found) == ["figure-latency", "figure-throughput"]  # one run of somebody's choice is no part of the page
+    shown = view.verdicts(), view.latency(), view.throughput(), view.sequence("run-1")
+    found = stored.figures(executed(folder, *shown))
+    assert sorted(found) == [
+        "figure-latency",
+        "figure-throughput",
+    ]  # one run of somebody's choice is no part of the page
     again = {each.name: each for each in figures.draw(view.result)}
     for name in ("latency", "throughput"):
         assert found[f"figure-{name}"] == (again[name].alt, again[name].svg)
