@@ -29,10 +29,8 @@ def test_what_a_cell_showed_is_what_would_be_drawn(tmp_path):
     view = show(Result.load(folder / "result.json"))
     shown = view.verdicts(), view.latency(), view.throughput(), view.sequence("run-1")
     found = stored.figures(executed(folder, *shown))
-    assert sorted(found) == [
-        "figure-latency",
-        "figure-throughput",
-    ]  # one run of somebody's choice is no part of the page
+    # One run of somebody's choice is no part of the page.
+    assert sorted(found) == ["figure-latency", "figure-throughput"]
     again = {each.name: each for each in figures.draw(view.result)}
     for name in ("latency", "throughput"):
         assert found[f"figure-{name}"] == (again[name].alt, again[name].svg)
