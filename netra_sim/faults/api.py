@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from netra_sim.faults import given, kinds, metrics, told
 from netra_sim.faults.given import ApiError, Wanted
 from netra_sim.faults.proxy import Proxy
+from netra_sim.faults.recording import Recording
 from netra_sim.faults.toxic import Toxic
 from netra_sim.kernel.rng import Rng
 
@@ -69,6 +70,7 @@ class Api:
             Route(toxics + "/{toxic}", self._change, methods=["POST", "PATCH"]),
             Route(toxics + "/{toxic}", self._remove, methods=["DELETE"]),
             Route(one + "/connections", self._connections, methods=["GET"]),
+            Route(one + "/recording", self._record, methods=["PUT", "DELETE"]),
             Route(one, self._show, methods=["GET"]),
             Route(one, self._update, methods=["POST", "PATCH"]),
             Route(one, self._delete, methods=["DELETE"]),
@@ -186,6 +188,14 @@ class Api:
         self._let(proxy, toxic)
         await _settled(proxy.add(toxic))
         return JSONResponse(told.toxic(toxic))
+
+    async def _record(self, request: Request) -> Response:
+        """PUT begins to record what passes; DELETE ends it and tells it."""
+        proxy = self._find(request)
+        if not proxy.protocol:
+            raise ApiError(400, f"{proxy.name} has no protocol: it understands nothing that passes")
+        ended, proxy.recording = proxy.recording, Recording() if request.method == "PUT" else None
+        return JSONResponse({"messages": ended.messages, "missed": ended.missed} if ended else {})
 
     async def _show_toxic(self, request: Request) -> Response:
         return JSONResponse(told.toxic(_toxic(self._find(request), request)))

@@ -73,6 +73,15 @@ class FaultControl:
         """Take a toxic away, if it is still there."""
         await self._ask("DELETE", f"/proxies/{quote(proxy, safe='')}/toxics/{quote(name, safe='')}", missing=True)
 
+    async def record(self, proxy: str) -> None:
+        """Begin to record the messages that pass a proxy which has a protocol."""
+        await self._ask("PUT", f"/proxies/{quote(proxy, safe='')}/recording")
+
+    async def recorded(self, proxy: str) -> list[dict[str, Any]]:
+        """End the recording; its messages in the order in which they passed."""
+        told = await self._ask("DELETE", f"/proxies/{quote(proxy, safe='')}/recording")
+        return list(told.get("messages", ()))
+
     async def gone(self) -> None:
         """Wait until the proxy process has gone, then raise FaultError."""
         url = self._client.base_url

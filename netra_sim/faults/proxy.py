@@ -11,8 +11,9 @@ from typing import Any
 from netra_sim.faults.address import Address
 from netra_sim.faults.connection import Connection
 from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults.recording import Recording
 from netra_sim.faults.toxic import Toxic
-from netra_sim.faults.wire.base import STREAMS, Stream
+from netra_sim.faults.wire.base import STREAMS, Message, Stream
 from netra_sim.kernel.rng import Rng
 
 
@@ -26,6 +27,7 @@ class Proxy:
         self.name, self.upstream, self.protocol = name, upstream, protocol
         self.enabled = True
         self.toxics: list[Toxic] = []
+        self.recording: Recording | None = None
         self._rng = rng.child("proxy", name)
         self._listen = Address.parse(listen)
         self._upstreams = [Address.parse(part) for part in upstream.split(",")]
@@ -174,6 +176,11 @@ class Proxy:
         rng = self._rng if toxic.seed is None else Rng(toxic.seed).child("faults")
         stream = rng.stream(toxic.name, connection)
         return stream if stream.random() < toxic.toxicity else None
+
+    def note(self, connection: int, stream: Stream, message: Message) -> None:
+        """A message has passed that no fault is set on."""
+        if self.recording is not None:
+            self.recording.note(connection, stream, message)
 
     def joined(self, connection: Connection) -> None:
         """A connection has come."""

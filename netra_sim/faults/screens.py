@@ -67,6 +67,10 @@ class Ends(Protocol):
         ...
 
 
+def _nobody(_connection: int, _stream: Stream, _message: Message) -> None:
+    """Nobody listens."""
+
+
 class Blind(Conversation):
     """Understands nothing: what remains of a reader that failed."""
 
@@ -93,6 +97,7 @@ class Stage:
         self.links = links
         self.protocol = conversation.protocol
         self.over = False
+        self.tap: Callable[[int, Stream, Message], None] = _nobody
         self._places: list[_Place] = []
         self._pending: dict[Stream, bytearray] = {stream: bytearray() for stream in STREAMS}
         self._gone: dict[Stream, int] = dict.fromkeys(STREAMS, 0)  # of a message that has not come in full
@@ -140,7 +145,8 @@ class Stage:
 
     def _listen(self, stream: Stream, data: bytes) -> None:
         """No screen is set: both ends see the same."""
-        self._read(self.client, stream, data)
+        for message in self._read(self.client, stream, data):
+            self.tap(self.number, stream, message)
         if self.server is not self.client:
             self._read(self.server, stream, data)
 

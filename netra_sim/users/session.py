@@ -86,6 +86,10 @@ class Session:
             self._actor.close("session_ended", "the user's session was ended before the answer")
             await self._api.aclose()
 
+    def drop(self) -> None:
+        """Break the connection without a word, as a lost network does; the user then comes back."""
+        self._line.drop()
+
     async def _sign_in(self) -> bool:
         """Try to sign in as often as a client reconnects; False when it is of no use to go on."""
         new = self._who.signs_up

@@ -1,0 +1,1 @@
+"""Fail each exchange of a flow in each way, and judge what became of it."""
