@@ -36,6 +36,7 @@ CATALOGUE: dict[str, Entry] = {
     "too_many_runs": Entry(503, 0, "All agents are busy.", "Send the message again in a moment."),
     "minimal_service": Entry(503, 0, "Too much of the service is down.", "Send it again after the stated time."),
     "store_unavailable": Entry(503, 0, "We cannot store this right now.", "Try again after the stated time."),
+    "outcome_unknown": Entry(504, 0, "We cannot tell whether this was stored.", "Look whether it was, then try again."),
     "model_unavailable": Entry(503, 0, "The language model does not answer.", "Try again in a minute."),
     "auth_timeout": Entry(401, 4408, "The sign-in could not be checked in time.", "Connect again."),
     "idle": Entry(408, 1000, "The connection was idle for too long.", "Connect again and resume."),

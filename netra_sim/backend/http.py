@@ -53,6 +53,8 @@ def as_platform_error(error: Exception) -> PlatformError:
     """What the user is told about any failure; the details stay in the log."""
     if isinstance(error, PlatformError):
         return error
+    if isinstance(error, Unavailable) and error.unsure:
+        return PlatformError("outcome_unknown")
     if isinstance(error, Unavailable):
         code = "model_unavailable" if error.dependency.startswith("llm") else "store_unavailable"
         return PlatformError(code, retry_after_s=round(error.retry_after, 3))

@@ -44,7 +44,12 @@ BREAKER_OPEN = "breaker open"  # the cause, when no call went out
 
 
 class Unavailable(Exception):
-    """A dependency could not be used; `retry_after` says when to try again, in seconds."""
+    """A dependency could not be used; `retry_after` says when to try again, in seconds.
+
+    `unsure` when what was asked of it may have been done all the same.
+    """
+
+    unsure = False
 
     def __init__(self, dependency: str, attempts: int, cause: str, retry_after: float) -> None:
         super().__init__(f"{dependency} unavailable after {attempts} attempts: {cause}")

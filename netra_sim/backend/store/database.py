@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import asyncpg
 import asyncpg.pool
 
-from netra_sim.backend.reliability.policy import Policy
+from netra_sim.backend.reliability.policy import Policy, Unavailable
 
+LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 T = TypeVar("T")
 _CLOSED = {"size": 0, "used": 0}
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -71,9 +72,15 @@ class Database:
         return await self.run(lambda c: c.fetchrow(sql, *values), repeatable=repeatable)
 
     async def transaction(self, work: Work[T], *, repeatable: bool = False) -> T:
-        """Run `work` as one unit: all of it is committed, or none."""
+        """Run `work` as one unit: all of it is committed, or none.
+
+        Unavailable is `unsure` when the answer to the commit was lost: then nobody knows which of the two.
+        """
+        unsure = False
 
         async def unit(connection: Connection) -> T:
+            nonlocal unsure
+            unsure = False
             transaction = connection.transaction()
             await transaction.start()
             try:
@@ -82,10 +89,20 @@ class Database:
                 if not connection.is_closed():
                     await transaction.rollback()
                 raise
-            await transaction.commit()
+            unsure = True
+            try:
+                await transaction.commit()
+            except asyncpg.PostgresError as error:
+                unsure = isinstance(error, LOST)  # any other is Postgres's word that it was not committed
+                raise
+            unsure = False
             return result
 
-        return await self.run(unit, repeatable=repeatable)
+        try:
+            return await self.run(unit, repeatable=repeatable)
+        except Unavailable as error:
+            error.unsure = unsure
+            raise
 
     async def run(self, work: Work[T], *, repeatable: bool = False) -> T:
         """Run `work` on a connection under the policy; Unavailable when Postgres cannot be used."""
