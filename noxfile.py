@@ -158,6 +158,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=False, requires=["environment"])
+def explore(session: nox.Session) -> None:
+    """Fail each exchange of each flow in each way, then random plans; reports/explore.json. Takes --flow, --seconds."""
+    _run(session, "python", "-m", "netra_sim", "explore", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
 def report(session: nox.Session) -> None:
     """Render reports/ again from the stored runs. Takes --single-file [PATH]: everything as one file to be mailed."""
     _run(session, "python", "-m", "netra_sim", "report", *session.posargs)

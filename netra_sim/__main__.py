@@ -6,6 +6,8 @@ python -m netra_sim judge                 judge stored runs again, without runni
 python -m netra_sim serve                 a lab with the platform in front of it, until ctrl-C
 python -m netra_sim faults serve          the fault proxy on its own, with Toxiproxy's control API and options
 python -m netra_sim keep PROGRAM ...      JupyterLab, say, with a lab up for the next notebook
+python -m netra_sim explore [--flow NAME] what `nox -s explore` runs
+python -m netra_sim replay FILE           a plan of faults that exploration has stored, again
 python -m netra_sim report                render the report again from stored runs
 """
 
@@ -72,6 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     store = add("store", _store, "run notebooks as committed and store the outputs that nbval compares")
     store.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    explore = add("explore", _explore, "fail each exchange of each flow in each way; then random plans of several faults")
+    explore.add_argument("--flow", action="append", default=[], metavar="NAME", help="login, chat, reconnect, refresh")
+    explore.add_argument("--seconds", type=float, default=float("inf"), help="for the cells of all flows; else all run")
+    explore.add_argument("--search", type=float, default=30.0, metavar="SECONDS", help="of random plans, for each flow")
+    explore.add_argument("--planted", default="", metavar="DEFECT", help="a known defect in the workers")
+    explore.add_argument("--lanes", type=int, default=4, help="runs at once")
+    explore.add_argument("--seed", type=int, default=7)
+    explore.add_argument("--fresh", action="store_true", help="forget what reports/explore.json has of this commit")
+    replay = add("replay", _replay, "run a stored plan of faults again; exit code 1 when it still violates")
+    replay.add_argument("plan", type=Path, metavar="FILE")
+    replay.add_argument("--times", type=int, default=1)
     add("host", _host, "the lab host; a client starts it")
     return parser
 
@@ -182,6 +195,24 @@ def _store(given: argparse.Namespace) -> int:
     for notebook in given.notebooks:
         store(notebook)
     return 0
+
+
+def _explore(given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.door import project
+    from netra_sim.scenarios.explore.command import Wanted, explore
+
+    flows = {"flows": tuple(given.flow)} if given.flow else {}
+    wanted = Wanted(
+        seconds=given.seconds, search=given.search, planted=given.planted, fresh=given.fresh, lanes=given.lanes,
+        seed=given.seed, **flows,
+    )  # fmt: skip
+    return explore(wanted, project())
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from netra_sim.scenarios.explore.command import replay
+
+    return replay(given.plan, given.times)
 
 
 def _host(_given: argparse.Namespace) -> int:

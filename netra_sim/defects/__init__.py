@@ -16,6 +16,7 @@ from netra_sim.defects.agents import (
 )
 from netra_sim.defects.cache import cache_required, redis_given_up, redis_only_fanout, replay_incomplete
 from netra_sim.defects.model import model_given_up, naive_model_client
+from netra_sim.defects.repeats import every_commit_retried, idempotency_removed
 from netra_sim.defects.sockets import (
     event_dropped,
     event_sent_twice,
@@ -43,6 +44,8 @@ __all__ = [
     "event_dropped",
     "event_forgotten",
     "event_sent_twice",
+    "every_commit_retried",
+    "idempotency_removed",
     "model_given_up",
     "naive_model_client",
     "one_route_for_all",

@@ -24,7 +24,7 @@ _ANSWERS = """
 _RUNS = """
     SELECT id::text AS run_id, user_id::text, thread_id::text, status, route, worker FROM runs ORDER BY created_at, id
 """
-_UNDER_WAY = "SELECT count(*) FROM runs WHERE status NOT IN ('completed', 'failed', 'timeout', 'dead', 'cancelled')"
+UNDER_WAY = "SELECT count(*) FROM runs WHERE status NOT IN ('completed', 'failed', 'timeout', 'dead', 'cancelled')"
 _TRANSITIONS = "SELECT run_id::text, from_state, to_state FROM run_transitions ORDER BY run_id, n"
 _EVENTS = """
     SELECT user_id::text, seq, run_id::text, run_seq, type, data->>'agent_name' AS agent, data->>'tool_name' AS tool,
@@ -67,7 +67,7 @@ async def settled(url: str, within_s: float) -> int:
     try:
         end = time.monotonic() + within_s
         # The tables tell nobody when a run ends.
-        while (under_way := await connection.fetchval(_UNDER_WAY)) and time.monotonic() < end:  # noqa: ASYNC110
+        while (under_way := await connection.fetchval(UNDER_WAY)) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return int(under_way)
     finally:

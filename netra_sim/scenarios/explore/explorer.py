@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -21,15 +22,42 @@ LANES, SEED, SCALE = 4, 7, 0.1
 Tell = Callable[[Outcome], None]
 
 
+Open = Callable[[], contextlib.AbstractAsyncContextManager[Lane]]
+
+
+class Slot:
+    """A place for a lane: one that a run has left as it was not before gives way to a new one."""
+
+    def __init__(self, open_: Open) -> None:
+        self._open, self._stack = open_, contextlib.AsyncExitStack()
+        self.lane: Lane
+
+    async def open(self) -> None:
+        """A new lane, after the end of the one before."""
+        await self._stack.aclose()
+        self.lane = await self._stack.enter_async_context(self._open())
+
+    async def close(self) -> None:
+        """The end of the lane."""
+        await self._stack.aclose()
+
+    async def run(self, flow: str, plan: Sequence[Cell] = ()) -> Run:
+        """One run of the flow."""
+        run = await self.lane.run(FLOWS[flow], plan)
+        if not run.clean:
+            await self.open()
+        return run
+
+
 @dataclass(frozen=True)
 class Stage:
     """The lanes of one lab."""
 
-    lanes: tuple[Lane, ...]
+    slots: tuple[Slot, ...]
 
     async def survey(self, flow: str) -> tuple[Matrix, tuple[Cell, ...]]:
         """The flow's exchanges and the cells to run, nothing of it run yet."""
-        found = await recorded(self.lanes[0], FLOWS[flow])
+        found = await recorded(self.slots[0].lane, FLOWS[flow])
         chosen = cells(found.exchanges, found.followers)
         return Matrix(flow, found.exchanges, chosen.merged, found.unstable), chosen.chosen
 
@@ -38,17 +66,17 @@ class Stage:
         waiting = list(reversed(wanted))
         began = time.monotonic()
 
-        async def work(lane: Lane) -> None:
+        async def work(slot: Slot) -> None:
             while waiting and time.monotonic() - began < seconds:
                 cell = waiting.pop()
-                outcome = judged(cell, await lane.run(FLOWS[matrix.flow], [cell]))
+                outcome = judged(cell, await slot.run(matrix.flow, [cell]))
                 matrix.add(outcome)
                 matrix.runs += 1
                 tell(outcome)
 
         async with asyncio.TaskGroup() as group:
-            for each in self.lanes:
-                group.create_task(work(each))
+            for slot in self.slots:
+                group.create_task(work(slot))
         matrix.seconds += time.monotonic() - began
 
 
@@ -69,8 +97,9 @@ async def stage(lanes: int = LANES, planted: str = "", seed: int = SEED, scale: 
         FaultControl(lab.proxy.url) as control,
         contextlib.AsyncExitStack() as stack,
     ):
-        opened = [
-            asyncio.create_task(stack.enter_async_context(lane(lab, control, f"lane{n}", seed, planted)))
-            for n in range(1, lanes + 1)
-        ]
-        yield Stage(tuple(await asyncio.gather(*opened)))
+        numbers = itertools.count(1)
+        slots = tuple(Slot(lambda: lane(lab, control, f"lane{next(numbers)}", seed, planted)) for _ in range(lanes))
+        for slot in slots:
+            stack.push_async_callback(slot.close)
+        await asyncio.gather(*(slot.open() for slot in slots))
+        yield Stage(slots)

@@ -26,9 +26,11 @@ ERRORS: dict[str, tuple[str, Attributes]] = {
 }
 
 
-def toxic(cell: Cell, name: str) -> dict[str, Any]:
-    """What the control API takes."""
+def toxic(cell: Cell, name: str, past_ms: int = 1000) -> dict[str, Any]:
+    """What the control API takes; a user's own line stalls for `past_ms`, anything else for as long as it is set."""
     type_, stream, types, attributes = _how(cell)
+    if type_ == "stall" and cell.exchange.kind in ("said", "heard"):
+        attributes = {"timeout": past_ms}
     match = {"type": types, **({"text": cell.exchange.pattern} if cell.exchange.pattern else {})}
     if cell.fault != "refuse":
         match["nth"] = cell.exchange.nth

@@ -26,10 +26,11 @@ from netra_sim.scenarios.explore.inject import toxic
 from netra_sim.scenarios.platform import Platform, platform
 from netra_sim.scenarios.trial import REQUEST_DEADLINE, RUN_LIMIT
 from netra_sim.users.api import Settings
-from netra_sim.users.auditor import ACTOR, audit, open_transactions
+from netra_sim.users.auditor import ACTOR, UNDER_WAY, audit, open_transactions
 from netra_sim.users.persona import Account
 
-LIMIT, CALM, POLL_S = 300.0, 100.0, 0.02  # seconds; the first two before scaling
+LIMIT, CALM, CLOSES, POLL_S = 300.0, 100.0, 5.0, 0.02  # seconds; all but the last before scaling
+TWICE = 2  # looks at which all was calm
 _TABLES = "users, threads, messages, runs, run_transitions, checkpoints, events, sessions, refresh_tokens"
 _CUT_OFF = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -44,11 +45,12 @@ SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM sessions) AS
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a flow: its history, and how often each cell of its plan struck."""
+    """One run of a flow: its history, how often each cell of its plan struck, how long it took in all."""
 
     history: History
     hits: tuple[int, ...] = ()
     seconds: float = 0.0
+    clean: bool = True  # whether the lane can be used again
 
 
 @dataclass
@@ -77,22 +79,22 @@ class Lane:
 
         async def strike() -> None:
             for cell, name in zip(plan, names, strict=True):
-                await self.control.add_toxic(self._edge(cell), toxic(cell, name))
+                await self.control.add_toxic(self._edge(cell), toxic(cell, name, self._past))
             if begin is not None:
                 await begin()
 
         hits: list[int] = []
+        scene = self._scene(history, clock, strike)
         try:
-            await self._act(flow, self._scene(history, clock, strike), history)
+            await self._act(flow, scene, history)
         finally:
             for cell, name in zip(plan, names, strict=True):
                 found = await self.control.toxic(self._edge(cell), name)
                 hits.append(int(found["hits"]) if found else 0)
                 await self.control.remove_toxic(self._edge(cell), name)
-        await self._settle(history, flow)
-        await self._audit(history)
+        left = await self._settle(history, flow, scene.account)
         await self._clean()
-        return Run(history.freeze(), tuple(hits), time.monotonic() - began)
+        return Run(history.freeze(), tuple(hits), time.monotonic() - began, not left)
 
     async def record(self, act: Callable[[], Awaitable[Any]]) -> list[tuple[str, dict[str, Any]]]:
         """What passed the edges during `act`, as (edge, message) in the order of time."""
@@ -108,6 +110,11 @@ class Lane:
         """Begin to record every edge."""
         for edge in await self.control.proxies(f"{self.name}/"):
             await self.control.record(edge)
+
+    @property
+    def _past(self) -> int:
+        """Milliseconds that are past a request's deadline."""
+        return round(2000 * REQUEST_DEADLINE * self.lab.time_scale)
 
     def _edge(self, cell: Cell) -> str:
         return f"{self.name}/{cell.exchange.edge}"
@@ -131,41 +138,45 @@ class Lane:
         except TimeoutError:
             history.seen("run", "not_over", seconds=seconds)
 
-    async def _settle(self, history: HistoryWriter, flow: Flow) -> None:
-        """Wait until workers are as before: no run, no socket, no connection in use, every breaker closed.
+    async def _settle(self, history: HistoryWriter, flow: Flow, account: Account) -> list[str]:
+        """Wait until workers are as before: no run, no socket, no connection in use; audit; then every breaker closed.
 
-        A breaker closes when its dependency is used again: the workers are asked for their health, which uses all but
-        the tools; where that is not enough, the flow runs once more without a fault.
+        A breaker closes when its dependency is used again: the workers are asked for their health, and where that is
+        not enough the flow is run without a fault. What is left after all that is told.
         """
         within = CALM * self.lab.time_scale
-        left = await self._uncalm(within / 2)
-        if left and any("breaker" in what for what in left):
-            scene = self._scene(HistoryWriter(), HeldClock(), _nothing)
-            await self._act(flow, scene, HistoryWriter())
-            left = await self._uncalm(within / 2)
+        end = time.monotonic() + within
+        left = await self._uncalm(within, breakers=False)
+        await self._audit(history, account)
+        left = left or await self._uncalm(CLOSES * self.lab.time_scale)
+        while left and time.monotonic() < end:
+            await self._act(flow, self._scene(HistoryWriter(), HeldClock(), _nothing), HistoryWriter())
+            left = await self._uncalm(CLOSES * self.lab.time_scale)
         history.seen(ACTOR, "calm", left=left, within_s=within)
+        return left
 
-    async def _uncalm(self, within: float) -> list[str]:
-        end, first = time.monotonic() + within, True
+    async def _uncalm(self, within: float, *, breakers: bool = True) -> list[str]:
+        end, calm = time.monotonic() + within, 0
         while True:
-            left = [what for name, url in self.at.workers.items() for what in await self._odd(name, url, poke=not first)]
-            if not left or time.monotonic() > end:
+            left = [what for name, url in self.at.workers.items() for what in await self._odd(name, url, breakers)]
+            left += [f"{n} runs under way" for n in [await self.database.fetchval(UNDER_WAY)] if n]
+            calm = 0 if left else calm + 1
+            if calm == TWICE or time.monotonic() > end:  # what a healed fault let go may be on its way to a worker
                 return left
-            first = False
             await asyncio.sleep(POLL_S)  # workers tell their state when they are asked
 
-    async def _odd(self, name: str, url: str, *, poke: bool) -> list[str]:
+    async def _odd(self, name: str, url: str, breakers: bool) -> list[str]:
         state = (await self.http.get(f"{url}/health/state")).json()
         gauges = {"connections in use": state["pool"]["used"], "sockets": state["sockets"], "runs": state["runs"]}
         odd = [f"{name}: {n} {what}" for what, n in gauges.items() if n]
         shut = [f"{name}: breaker of {what} {how}" for what, how in state["breakers"].items() if how != "closed"]
-        if shut and poke:
+        if shut and breakers:
             await self.http.get(f"{url}/health")
-        return odd + shut
+        return [*odd, *(shut if breakers else ())]
 
-    async def _audit(self, history: HistoryWriter) -> None:
+    async def _audit(self, history: HistoryWriter, account: Account) -> None:
         history.seen(ACTOR, "account", **dict(await self.database.fetchrow(_ACCOUNT)))
-        await audit(self.at.database_url, history, {})
+        await audit(self.at.database_url, history, {account.email: account.canary})
         left = await residue(self.control, f"{self.name}/", {})
         history.seen(ACTOR, "residue", left=[*left, *await open_transactions(self.at.database_url)])
 
