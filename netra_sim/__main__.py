@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     store = add("store", _store, "run notebooks as committed and store the outputs that nbval compares")
     store.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
-    explore = add("explore", _explore, "fail each exchange of each flow in each way; then random plans of several faults")
+    explore = add(
+        "explore", _explore, "fail each exchange of each flow in each way; then random plans of several faults"
+    )
     explore.add_argument("--flow", action="append", default=[], metavar="NAME", help="login, chat, reconnect, refresh")
     explore.add_argument("--seconds", type=float, default=float("inf"), help="for the cells of all flows; else all run")
     explore.add_argument("--search", type=float, default=30.0, metavar="SECONDS", help="of random plans, for each flow")

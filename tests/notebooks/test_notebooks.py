@@ -11,8 +11,9 @@ from netra_sim.scenarios import registry
 from netra_sim.scenarios.sweep import plan
 
 ROOT = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(ROOT.glob("[!.]*/*.ipynb"))  # JupyterLab keeps copies in a hidden folder
-TOUR = ROOT / "00_tour.ipynb"
+TOUR, EXPLORATION = ROOT / "00_tour.ipynb", ROOT / "platform/exploration.ipynb"
+# JupyterLab keeps copies in a hidden folder.
+NOTEBOOKS = [path for path in sorted(ROOT.glob("[!.]*/*.ipynb")) if path != EXPLORATION]
 
 
 def book(path):
@@ -49,7 +50,9 @@ class TestEveryNotebook:
         assert book(path).cells[-1].source == "result.raise_unless_pass()"
 
 
-@pytest.mark.parametrize("path", [TOUR, *NOTEBOOKS], ids=lambda p: p.relative_to(ROOT).with_suffix("").as_posix())
+@pytest.mark.parametrize(
+    "path", [TOUR, EXPLORATION, *NOTEBOOKS], ids=lambda p: p.relative_to(ROOT).with_suffix("").as_posix()
+)
 class TestEveryNotebookAndTheTour:
     def test_it_holds_no_logic(self, path):
         for cell in (c for c in book(path).cells if c.cell_type == "code"):

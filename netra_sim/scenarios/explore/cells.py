@@ -74,7 +74,7 @@ def batched(exchange: Exchange, fault: str, flow: _Flow) -> bool:
     return fault not in ("error", "corrupt") and exchange in flow.followers
 
 
-RULES: tuple[Callable[[Exchange, str, "_Flow"], bool], ...] = (repeats, lasting, harmless, batched)
+RULES: tuple[Callable[[Exchange, str, _Flow], bool], ...] = (repeats, lasting, harmless, batched)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ async def _plans(at: Stage, matrix: Matrix, wanted: Wanted, folder: Path) -> lis
         found += [path] if path else []
     sound = [o.cell for o in matrix.outcomes.values() if o.state == "held"]
     ran, more = await search(
-        at.slots, matrix.flow, sound, wanted.search, folder, wanted.seed, wanted.planted, lambda text: print(text)
+        at.slots, matrix.flow, sound, wanted.search, folder, wanted.seed, wanted.planted, print
     )
     print(f"{matrix.flow}: {ran} random plans, {len(more)} violate", flush=True)
     return found + more

@@ -9,7 +9,12 @@ from netra_sim.scenarios.explore.cells import Cell
 # By the kind of exchange: what begins it, and what tells that it was done. The answer's loss means: it was done, and
 # nobody was told. Of Postgres that is what ends an execution, which it sends with ReadyForQuery, after the commit.
 ASKS: dict[str, list[str]] = {"statement": ["Bind", "Query"], "command": ["command"], "request": ["request"]}
-TELLS = {"statement": ["CommandComplete", "PortalSuspended"], "command": ["reply"], "request": ["response"], "event": ["event"]}
+TELLS = {
+    "statement": ["CommandComplete", "PortalSuspended"],
+    "command": ["reply"],
+    "request": ["response"],
+    "event": ["event"],
+}
 FRAME = ["text"]
 
 Attributes = dict[str, Any]

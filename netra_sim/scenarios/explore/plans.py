@@ -48,7 +48,9 @@ class Plan:
             cells = tuple(Cell(Exchange.parse(each["exchange"]), each["fault"]) for each in told["faults"])
             plan = Plan(told["flow"], cells, told.get("why", ""), told.get("planted", ""), int(told.get("seed", 7)))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadValue(field="plan", value=str(path), allowed=f"a file that exploration has written ({error})") from error
+            raise BadValue(
+                field="plan", value=str(path), allowed=f"a file that exploration has written ({error})"
+            ) from error
         if plan.flow not in FLOWS:
             raise BadValue(field="flow", value=plan.flow, allowed=", ".join(FLOWS))
         if wrong := next((cell.fault for cell in cells if cell.fault not in FAULTS), None):

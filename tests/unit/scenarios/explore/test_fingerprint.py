@@ -70,9 +70,7 @@ def test_the_nth_counts_those_of_one_name() -> None:
     assert [exchange.id for exchange in found] == ["postgres: BEGIN #1", "postgres: COMMIT #1", "postgres: BEGIN #2"]
 
 
-@pytest.mark.parametrize(
-    "exchange", [Exchange("edge", "> chat_message"), Exchange("postgres", "SELECT a #b: c", 12)]
-)
+@pytest.mark.parametrize("exchange", [Exchange("edge", "> chat_message"), Exchange("postgres", "SELECT a #b: c", 12)])
 def test_an_id_is_read_again(exchange: Exchange) -> None:
     assert Exchange.parse(exchange.id) == exchange
 
