@@ -161,9 +161,12 @@ class Step:
 
 
 def called(completion: Completion) -> list[Call]:
-    """The tool calls of a completion; BadAnswer when there is none or its arguments are no JSON object."""
+    """The tool calls of a completion; BadAnswer when there is none, or one without an own id or a JSON object."""
     if not completion.calls:
         raise BadAnswer("no tool was called")
+    ids = {call.id for call in completion.calls}
+    if "" in ids or len(ids) < len(completion.calls):
+        raise BadAnswer("a tool call has no id of its own")
     for call in completion.calls:
         if not isinstance(_arguments(call), dict):
             raise BadAnswer(f"the arguments of {call.name} are not a JSON object")

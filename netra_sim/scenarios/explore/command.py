@@ -97,9 +97,7 @@ async def _plans(at: Stage, matrix: Matrix, wanted: Wanted, folder: Path) -> lis
         print(f"{matrix.flow}: {outcome.cell.id}: {path.name if path else 'not again'}", flush=True)
         found += [path] if path else []
     sound = [o.cell for o in matrix.outcomes.values() if o.state == "held"]
-    ran, more = await search(
-        at.slots, matrix.flow, sound, wanted.search, folder, wanted.seed, wanted.planted, print
-    )
+    ran, more = await search(at.slots, matrix.flow, sound, wanted.search, folder, wanted.seed, wanted.planted, print)
     print(f"{matrix.flow}: {ran} random plans, {len(more)} violate", flush=True)
     return found + more
 

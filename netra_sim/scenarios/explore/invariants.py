@@ -93,6 +93,10 @@ def _untrue(history: History) -> Iterator[str]:
     for op in history.ops("chat"):
         if op.outcome == "fail" and op.result.get("run_id") in done:
             yield f"the user was told {op.result.get('code')}, but his answer stands"
+    if not any(record.value["lasting"] for record in history.seen("plan")):
+        for op in history.ops("chat"):
+            if op.outcome == "unknown":
+                yield f"the user was never told how his question ended ({op.result.get('code')})"
 
 
 def _denied(history: History, made: int, what: str, *names: str) -> Iterator[str]:

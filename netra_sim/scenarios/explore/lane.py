@@ -76,6 +76,7 @@ class Lane:
         clock, began = HeldClock(), time.monotonic()
         history = HistoryWriter(clock)
         names = [f"cell-{n}" for n in range(len(plan))]
+        history.seen("run", "plan", cells=[cell.id for cell in plan], lasting=any(c.fault == "refuse" for c in plan))
 
         async def strike() -> None:
             for cell, name in zip(plan, names, strict=True):

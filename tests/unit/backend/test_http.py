@@ -103,6 +103,13 @@ def test_what_the_user_is_told(error: Exception, code: str):
         assert told.facts == {"retry_after_s": round(error.retry_after, 3)}
 
 
+def test_where_nobody_knows_whether_it_was_done_no_refusal_is_told():
+    lost = Unavailable("postgres", 1, "ConnectionDoesNotExistError", 0.1)
+    lost.unsure = True
+    told = as_platform_error(lost)
+    assert (told.code, told.entry.status) == ("outcome_unknown", 504)
+
+
 async def test_a_problem_is_problem_json_with_the_callers_request_id():
     response = await problem(request(headers={"x-request-id": "r-1"}), PlatformError("email_taken", field="email"))
     told = orjson.loads(response.body)

@@ -5,8 +5,8 @@ import pytest
 
 from netra_sim.backend.agents.llm import BadAnswer
 from netra_sim.backend.agents.specs import AGENTS
-from netra_sim.backend.agents.sse import Call
-from netra_sim.backend.agents.step import at_once, checked
+from netra_sim.backend.agents.sse import Call, Completion
+from netra_sim.backend.agents.step import at_once, called, checked
 
 GOOD: dict[str, dict[str, Any]] = {
     "triage": {"category": "cost", "completeness": 0.5, "summary": "s"},
@@ -74,3 +74,18 @@ async def _turn() -> None:
     import asyncio
 
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("ids", [("", "b"), ("a", "a")])
+def test_tool_calls_without_an_id_of_their_own_cannot_be_used(ids: tuple[str, str]):
+    """Their events could not be told apart; found by corrupting the model's stream."""
+
+    def asked(*given: str) -> Completion:
+        answer = Completion()
+        calls = [{"index": n, "id": id_, "function": {"name": "t", "arguments": "{}"}} for n, id_ in enumerate(given)]
+        answer.feed("data: " + json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
+        return answer
+
+    assert [call.id for call in called(asked("a", "b"))] == ["a", "b"]
+    with pytest.raises(BadAnswer, match="id of its own"):
+        called(asked(*ids))
