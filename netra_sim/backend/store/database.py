@@ -80,7 +80,6 @@ class Database:
 
         async def unit(connection: Connection) -> T:
             nonlocal unsure
-            unsure = False
             transaction = connection.transaction()
             await transaction.start()
             try:
@@ -89,13 +88,12 @@ class Database:
                 if not connection.is_closed():
                     await transaction.rollback()
                 raise
-            unsure = True
+            before, unsure = unsure, True
             try:
                 await transaction.commit()
             except asyncpg.PostgresError as error:
-                unsure = isinstance(error, LOST)  # any other is Postgres's word that it was not committed
+                unsure = before or isinstance(error, LOST)  # any other is Postgres's word that it was not committed
                 raise
-            unsure = False
             return result
 
         try:

@@ -36,7 +36,7 @@ def toxic(cell: Cell, name: str, past_ms: int = 1000) -> dict[str, Any]:
     type_, stream, types, attributes = _how(cell)
     if type_ == "stall" and cell.exchange.kind in ("said", "heard"):
         attributes = {"timeout": past_ms}
-    match = {"type": types, **({"text": cell.exchange.pattern} if cell.exchange.pattern else {})}
+    match: dict[str, Any] = {"type": types, **({"text": cell.exchange.pattern} if cell.exchange.pattern else {})}
     if cell.fault != "refuse":
         match["nth"] = cell.exchange.nth
     return {"name": name, "type": type_, "stream": stream, "attributes": {"match": match, **attributes}}

@@ -29,16 +29,17 @@ async def violates(slot: Slot, flow: str, cells: Sequence[Cell], times: int = TW
 
 
 async def shrunk(slot: Slot, plan: Plan, folder: Path) -> Path | None:
-    """The file of the smallest part of a plan that violates; None where the plan does not do so again."""
-    if not await violates(slot, plan.flow, plan.cells):
+    """The file of the smallest part of a plan that has violated once; None where the plan does not do so again."""
+    whys: dict[tuple[Cell, ...], str] = {}
+
+    async def fails(cells: tuple[Cell, ...], times: int = TWICE) -> bool:
+        whys[cells] = await violates(slot, plan.flow, cells, times)
+        return bool(whys[cells])
+
+    if not await fails(plan.cells, TWICE - 1):
         return None
-
-    async def fails(cells: tuple[Cell, ...]) -> bool:
-        return bool(await violates(slot, plan.flow, cells))
-
     cells = await shrink(plan.cells, fails)
-    why = await violates(slot, plan.flow, cells, 1) or plan.why
-    small = Plan(plan.flow, cells, why, plan.planted, plan.seed)
+    small = Plan(plan.flow, cells, whys[cells], plan.planted, plan.seed)
     name = "+".join(f"{cell.exchange.edge}-{cell.fault}-{crc32(cell.id.encode()):08x}" for cell in cells)
     return small.save(folder / f"{plan.flow}-{name[:150]}.json")
 
