@@ -208,7 +208,9 @@ def _explore(given: argparse.Namespace) -> int:
         seconds=given.seconds, search=given.search, planted=given.planted, fresh=given.fresh, lanes=given.lanes,
         seed=given.seed, **flows,
     )  # fmt: skip
-    return explore(wanted, project())
+    code = explore(wanted, project())
+    _render(changed=True)
+    return code
 
 
 def _replay(given: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from netra_sim.reports import balance, coverage, difference, grid, onefile, stored, tables, words
+from netra_sim.reports.exploration import Exploration, exploration
 from netra_sim.reports.frames import fault_name
 from netra_sim.reports.junit import junit
 from netra_sim.reports.pairs import Pair, pair
@@ -45,7 +46,8 @@ def build(runs: Path, reports: Path, catalogue: Mapping[str, Any], *, changed: b
         with ProcessPoolExecutor(mp_context=get_context("spawn"), max_workers=os.cpu_count()) as pool:
             for run, text in zip(drawn, pool.map(page, drawn), strict=True):
                 write_whole(reports / run.page, text)
-    write_whole(reports / "index.html", index(found, coverage.rows(catalogue, covered), _measured(reports)))
+    first = index(found, coverage.rows(catalogue, covered), _measured(reports), _explored(reports))
+    write_whole(reports / "index.html", first)
     return reports / "index.html"
 
 
@@ -70,7 +72,18 @@ def _measured(reports: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text(encoding="utf-8"))["figures"]) if file.exists() else []
 
 
-def index(found: list[Run], rows: list[coverage.Row], measured: Sequence[Mapping[str, Any]] = ()) -> str:
+def _explored(reports: Path) -> Exploration | None:
+    """What exploration has found, where there was one."""
+    file = reports / "explore.json"
+    return exploration(file) if file.exists() else None
+
+
+def index(
+    found: list[Run],
+    rows: list[coverage.Row],
+    measured: Sequence[Mapping[str, Any]] = (),
+    explored: Exploration | None = None,
+) -> str:
     """The first page: verdicts and what they mean, the revenue, every run, and what of the catalogue is proven."""
     lines = [line for row in rows for line in row.lines]
     checks = [check for run in found if run.result for check in run.result.data["checks"]]
@@ -83,6 +96,7 @@ def index(found: list[Run], rows: list[coverage.Row], measured: Sequence[Mapping
         checks=checks,
         grid=grid.grid(found),
         measured=measured,
+        explored=explored,
         groups=coverage.tallies(rows, "group"),
         sources=coverage.tallies(rows, "source"),
         rows=rows,

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from netra_sim.kernel.errors import UnknownName
+from netra_sim.reports import site
 from netra_sim.reports.exploration import Exploration, exploration
 
 COMMIT, SELECT = "postgres: COMMIT #1", "postgres: SELECT a FROM b WHERE c < $1 #1"
@@ -41,6 +42,13 @@ def test_coverage_counts_what_was_reached(explored: Exploration) -> None:
 
 def test_what_was_violated_is_listed(explored: Exploration) -> None:
     assert explored.violated().text == f"login: {COMMIT} / cut_after: <lost>"
+
+
+def test_the_reports_first_page_shows_it_only_where_something_was_explored(explored: Exploration) -> None:
+    text = site.index([], [], explored=explored)
+    assert "What was explored" in text
+    assert f"login: {COMMIT} / cut_after: &lt;lost&gt;" in text
+    assert "What was explored" not in site.index([], [])
 
 
 def test_a_flow_that_is_none_is_refused(explored: Exploration) -> None:
