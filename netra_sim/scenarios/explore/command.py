@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from netra_sim.scenarios.explore.plans import Plan
 from netra_sim.scenarios.explore.search import search, shrunk
 
 PLANS = "runs/explore"
+KEPT_EACH = 20  # cells
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,34 @@ def replay(path: Path, times: int = 1) -> int:
 async def _explore(wanted: Wanted, root: Path) -> int:
     name = f"explore-{wanted.planted}.json" if wanted.planted else "explore.json"
     path, made_by = root / "reports" / name, f"{provenance.commit()} {wanted.planted}".strip()
-    matrices = {} if wanted.fresh else files.load(path, made_by)
+    changed = "+" in made_by  # files differ from the commit, so it does not say what ran
+    matrices = {} if wanted.fresh or changed else files.load(path, made_by)
     plans: list[str] = []
     end = time.monotonic() + wanted.seconds
     async with stage(wanted.lanes, wanted.planted, wanted.seed) as at:
         for flow in wanted.flows:
-            matrix = await _flow(at, flow, matrices, end)
-            files.save(path, made_by, list(matrices.values()), plans)
+
+            def keep() -> None:
+                files.save(path, made_by, list(matrices.values()), plans)
+
+            matrix = await _flow(at, flow, matrices, end, keep)
+            keep()
             found = await _plans(at, matrix, wanted, root / PLANS)
             plans += [str(each.relative_to(root)) for each in found]
-            files.save(path, made_by, list(matrices.values()), plans)
+            keep()
     print(f"matrix: {path.relative_to(root)}")
     return int(any(matrix.count()["violated"] for matrix in matrices.values()) or bool(plans))
 
 
-async def _flow(at: Stage, flow: str, matrices: dict[str, Matrix], end: float) -> Matrix:
-    """Every cell of one flow that the file does not have yet."""
+async def _flow(at: Stage, flow: str, matrices: dict[str, Matrix], end: float, keep: Callable[[], None]) -> Matrix:
+    """Every cell of one flow that the file does not have yet; what was found is kept now and then."""
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.state != "held":
+            print(f"  {outcome.state} {outcome.cell.id}: {outcome.why}", flush=True)
+        if matrix.runs % KEPT_EACH == 0:
+            keep()
+
     matrix, cells = await at.survey(flow)
     before = matrices.get(flow)
     for outcome in before.outcomes.values() if before else ():
@@ -80,7 +93,7 @@ async def _flow(at: Stage, flow: str, matrices: dict[str, Matrix], end: float) -
     matrices[flow] = matrix
     left = [cell for cell in cells if cell not in matrix.outcomes]
     print(f"{flow}: {len(matrix.exchanges)} exchanges, {len(cells)} cells, {len(left)} to run", flush=True)
-    await at.explore(matrix, left, end - time.monotonic(), _tell)
+    await at.explore(matrix, left, end - time.monotonic(), tell)
     rate = f"{matrix.runs / matrix.seconds:.1f} runs/s" if matrix.runs else "none run"
     states = ", ".join(f"{n} {state}" for state, n in matrix.count().items())
     print(f"{flow}: {states}; {rate}; merged: {matrix.merged}", flush=True)
@@ -100,11 +113,6 @@ async def _plans(at: Stage, matrix: Matrix, wanted: Wanted, folder: Path) -> lis
     ran, more = await search(at.slots, matrix.flow, sound, wanted.search, folder, wanted.seed, wanted.planted, print)
     print(f"{matrix.flow}: {ran} random plans, {len(more)} violate", flush=True)
     return found + more
-
-
-def _tell(outcome: Outcome) -> None:
-    if outcome.state != "held":
-        print(f"  {outcome.state} {outcome.cell.id}: {outcome.why}", flush=True)
 
 
 async def _replay(plan: Plan, times: int) -> int:

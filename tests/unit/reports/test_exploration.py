@@ -18,7 +18,7 @@ def explored(tmp_path: Path) -> Exploration:
         {"exchange": SELECT, "fault": "stall", "state": "unreached", "why": ""},
     ]
     flow = {"flow": "login", "exchanges": [COMMIT, "redis: GET x #1", SELECT], "cells": cells, "merged": {"lasting": 2}}
-    (tmp_path / "explore.json").write_text(json.dumps({"schema": 1, "flows": [flow]}))
+    (tmp_path / "explore.json").write_text(json.dumps({"schema": 1, "made_by": "c0ffee", "flows": [flow]}))
     return exploration(tmp_path / "explore.json")
 
 
