@@ -60,17 +60,17 @@ async def _explore(wanted: Wanted, root: Path) -> int:
     changed = "+" in made_by  # files differ from the commit, so it does not say what ran
     matrices = {} if wanted.fresh or changed else files.load(path, made_by)
     plans: list[str] = []
+
+    def keep() -> None:
+        files.save(path, made_by, list(matrices.values()), plans)
+
     end = time.monotonic() + wanted.seconds
     async with stage(wanted.lanes, wanted.planted, wanted.seed) as at:
         for flow in wanted.flows:
-
-            def keep() -> None:
-                files.save(path, made_by, list(matrices.values()), plans)
-
             matrix = await _flow(at, flow, matrices, end, keep)
             keep()
             found = await _plans(at, matrix, wanted, root / PLANS)
-            plans += [str(each.relative_to(root)) for each in found]
+            plans.extend(str(each.relative_to(root)) for each in found)
             keep()
     print(f"matrix: {path.relative_to(root)}")
     return int(any(matrix.count()["violated"] for matrix in matrices.values()) or bool(plans))
