@@ -260,6 +260,40 @@ async def price_table_stale(deployment: Deployment, worker: Worker, user: User) 
     assert end["data"]["result"]["savings"] == pytest.approx(saved * 2 / 3)
 
 
+async def idempotency_removed(deployment: Deployment, worker: Worker, user: User) -> None:
+    message, thread = str(uuid.uuid4()), str(uuid.uuid4())
+    async with worker.socket(user.access) as client:
+        for _ in range(2):
+            await client.say(message_id=message, thread_id=thread)
+            await client.answer()
+    rows = await deployment.sql("SELECT count(*) AS n FROM messages WHERE user_id = $1 AND role = 'user'", user.user_id)
+    assert rows[0]["n"] == 2
+
+
+ONCE_REFUSED = (  # a commit that Postgres refuses once; a sequence counts on through a rollback
+    "CREATE SEQUENCE commits",
+    """
+    CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN IF nextval('commits') = 1 THEN RAISE EXCEPTION USING ERRCODE = '40001'; END IF; RETURN NULL; END $$
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON sessions DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION refuse_once()
+    """,
+)
+
+
+async def every_commit_retried(deployment: Deployment, worker: Worker, user: User) -> None:
+    for statement in ONCE_REFUSED:
+        await deployment.sql(statement)
+    try:
+        await worker.sign_up()
+        rows = await deployment.sql("SELECT last_value FROM commits")
+        assert rows[0]["last_value"] == 2
+    finally:
+        await deployment.sql("DROP TRIGGER refused ON sessions")
+
+
 @contextlib.asynccontextmanager
 async def without_redis(deployment: Deployment) -> AsyncIterator[None]:
     await deployment.lab.redis.kill()
@@ -280,6 +314,8 @@ STATED: dict[str, Stated] = {
     "event_dropped": event_dropped,
     "event_forgotten": event_forgotten,
     "event_sent_twice": event_sent_twice,
+    "every_commit_retried": every_commit_retried,
+    "idempotency_removed": idempotency_removed,
     "model_given_up": model_given_up,
     "naive_model_client": naive_model_client,
     "one_route_for_all": one_route_for_all,
