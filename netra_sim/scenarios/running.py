@@ -134,16 +134,15 @@ class Running:
             self.ended += 1
             self.lasted = self.lasted or time.monotonic() - self.measured_at
 
-    def end(self) -> Running:
-        """Kill the notebook's runner and its kernel; the lab host sees that and ends in order, which is waited for."""
+    def end(self) -> list[psutil.Process]:
+        """Kill the notebook's runner and its kernel; the lab host sees that and ends in order. All that are to end."""
         runner = psutil.Process(self.process.pid)
         family, kernels = runner.children(recursive=True), runner.children()
         for one in (runner, *kernels):
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         self.process.wait()
-        psutil.wait_procs(family, timeout=GRACE)
-        return self
+        return family
 
     def conclude(self) -> Running:
         """Print the verdict."""

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.door import new_folder
 from netra_sim.scenarios.parent import when_parent_ends
-from netra_sim.scenarios.running import Job, Running
+from netra_sim.scenarios.running import GRACE, Job, Running
 from netra_sim.scenarios.scenario import Scenario
 
 PASS, FAILED, ABORTED = 0, 1, 2
@@ -62,7 +64,8 @@ def sweep(jobs: Sequence[Job], at_once: int = CONTROLS, concluded: Callable[[Pat
                     ended.append(one.conclude())
                     if one.verdict() != "aborted":
                         concluded(one.job.folder)
-        ended += [one.end().conclude() for one in running]
+        psutil.wait_procs([process for one in running for process in one.end()], timeout=GRACE)
+        ended += [one.conclude() for one in running]
     return _exit_code(ended, missing=len(waiting))
 
 

@@ -32,6 +32,7 @@ class Platform:
     duplicate: bool = False
     silent: bool = False  # accepts nothing
     endless: bool = False  # runs do not end
+    holds_back: int = 0  # connections on which a run is accepted, and no more is told of it
     lets_all_in: bool = False
     leak: str = ""  # a text put into each event
     ending: str = "agent_completed"
@@ -83,6 +84,7 @@ class Platform:
 
     async def serve(self, ws: WebSocket, user: str) -> None:
         left = self.drop_after.pop(0) if self.drop_after else None
+        held, self.holds_back = self.holds_back > 0, max(0, self.holds_back - 1)
         data = {"event": "connection_established", "connection_id": str(uuid.uuid4()), "user_id": user}
         data |= {"last_seq": len(self.streams[user]), "resume_token": "again", "worker": "w1", "config": {}}
         await ws.send_json({"type": "system_message", "seq": None, "data": data})
@@ -92,6 +94,8 @@ class Platform:
         sent = first["payload"]["last_seq"]
         while True:
             for frame in self.streams[user][sent:]:
+                if held and frame["type"] != "message_accepted":
+                    break
                 if left == 0:
                     self.close_with += [1013] * self.refuse_after_drop
                     await ws.close(1012, "restarting")

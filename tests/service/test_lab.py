@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -58,18 +57,11 @@ async def ask(url: str, query: str, *arguments):
         await connection.close()
 
 
-async def test_it_is_up_soon_and_nothing_is_left_of_it(base):
-    async with a_lab(base):  # reads the programs from the disk
-        pass
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        async with a_lab(base) as lab:
-            took.append(time.monotonic() - began)
-            assert lab.servers()["postgres"].startswith("PostgreSQL 1")
-            assert lab.servers()["redis"].startswith("Valkey ")
-        assert not list(base.iterdir())
-    assert min(took) < 1, took
+async def test_it_comes_up_and_nothing_is_left_of_it(base):
+    async with a_lab(base) as lab:
+        assert lab.servers()["postgres"].startswith("PostgreSQL 1")
+        assert lab.servers()["redis"].startswith("Valkey ")
+    assert not list(base.iterdir())
 
 
 async def test_a_killed_postgres_comes_back_with_every_commit_on_its_port(lab):

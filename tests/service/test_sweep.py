@@ -57,7 +57,7 @@ async def test_ctrl_c_ends_in_order_and_reports_what_ran(project):
     await footprint.gone()
     assert "aborted" in (project / "reports/index.html").read_text().lower()
     runs = json.loads((project / "reports/results.json").read_text())["runs"]
-    assert [run["verdict"] for run in runs] == ["aborted"]
+    assert runs and {run["verdict"] for run in runs} == {"aborted"}  # labs of several came up meanwhile
 
 
 async def test_when_its_parent_is_killed_nothing_is_left(project):

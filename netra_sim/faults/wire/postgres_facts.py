@@ -23,7 +23,7 @@ class Facts(Mapping[str, Any]):
         if self._found is None:
             try:
                 self._found = self._read(self._raw)
-            except (IndexError, struct.error):
+            except (IndexError, ValueError, struct.error):
                 self._found = {}
         return self._found
 
