@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from random import Random
 from typing import Any, Protocol, cast
 
@@ -126,7 +125,7 @@ class Stage:
         del self._pending[stream][: size - min(gone, size)]
         self._gone[stream] -= min(gone, size)
         if gone:
-            message = replace(message, raw=message.raw[gone:], whole=False)
+            message = message._replace(raw=message.raw[gone:], whole=False)
         if message.raw:
             self._pass_from(0, stream, message)
 

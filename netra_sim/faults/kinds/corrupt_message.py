@@ -51,4 +51,4 @@ def changed(message: Message, protocol: str, rng: Random, every: int) -> bytes:
 
 def altered(message: Message, raw: bytes) -> Message:
     """The same message with other bytes: faults behind may still name it."""
-    return Message(raw, message.type, message.text, message.exchange, message.last, message.whole, message.facts)
+    return message._replace(raw=raw)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 Stream = Literal["upstream", "downstream"]
 STREAMS: tuple[Stream, Stream] = ("upstream", "downstream")
@@ -18,8 +17,7 @@ OPAQUE = "opaque"
 NO_FACTS: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message of a protocol, or a part of one that is too long.
 
     `type` is its name in the protocol's own documents. `text` says what it is about (SQL; command and arguments; method
@@ -34,7 +32,7 @@ class Message:
     exchange: int = 0
     last: bool = False
     whole: bool = True
-    facts: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS)
+    facts: Mapping[str, Any] = NO_FACTS
 
 
 class Conversation(ABC):
@@ -46,6 +44,10 @@ class Conversation(ABC):
     @abstractmethod
     def feed(self, stream: Stream, data: bytes) -> list[Message]:
         """The messages that these bytes complete, in order."""
+
+    def skim(self, stream: Stream, data: bytes) -> None:
+        """Like `feed` for whoever needs no messages: afterwards it knows the same."""
+        self.feed(stream, data)
 
     @abstractmethod
     def rest(self, stream: Stream) -> bytes:

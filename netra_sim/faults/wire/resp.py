@@ -28,9 +28,11 @@ from netra_sim.faults.wire.scan import (
 )
 
 QUOTED = re.compile(rb"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))(?:\s+|$)""")
+PLAIN = re.compile(rb"[a-zA-Z][!#-&(-~ ]*\r?\n")  # an inline command without quotes
 TEXT = 512  # characters of a command that are its text
 SMALL = 4096  # bytes of a command whose words are all read at once
 PUSH, MAP, ERROR, LONG_ERROR, STATUS, TLS = b">%-!+\x16"
+PERHAPS_UNASKED = frozenset([PUSH, ARRAY, STATUS])
 PUBLISHED = frozenset([b"message", b"pmessage", b"smessage"])
 
 
@@ -73,18 +75,37 @@ class Facts(Mapping[str, Any]):
 
 
 class Asked:
-    """A command, and how many replies it has still to get."""
+    """A command, and how many replies it has still to get; what it says is found when asked for."""
 
-    __slots__ = ("exchange", "facts", "replies", "text")
+    __slots__ = ("_facts", "_raw", "_said", "_text", "exchange", "name", "replies")
 
-    def __init__(self, exchange: int, text: str, facts: Mapping[str, Any], replies: int) -> None:
-        self.exchange, self.text, self.facts, self.replies = exchange, text, facts, replies
+    def __init__(self, exchange: int, raw: bytes, said: Sequence[bytes], name: bytes) -> None:
+        self.exchange, self.name, self.replies = exchange, name, 1
+        self._raw, self._said = raw, said
+        self._text: str | None = None
+        self._facts: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its words, cut."""
+        if self._text is None:
+            self._text = _line(self._said)
+        return self._text
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it says."""
+        if self._facts is None:
+            kept = self._said if len(self._raw) <= SMALL or self._raw[0] != ARRAY else None
+            self._facts = Facts(self.name.decode("latin-1"), self._raw, kept) if self._said else NO_FACTS
+        return self._facts
 
 
-NOTHING = Asked(0, "", NO_FACTS, 0)
-HEARD = ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE")
-UNSUBSCRIBE = {"UNSUBSCRIBE": "SUBSCRIBE", "PUNSUBSCRIBE": "PSUBSCRIBE", "SUNSUBSCRIBE": "SSUBSCRIBE"}
-SPECIAL = frozenset([*HEARD, *UNSUBSCRIBE, "CLIENT", "RESET", "MONITOR", "SYNC", "PSYNC"])
+NOTHING = Asked(0, b"", (), b"")
+NOTHING.replies = 0
+HEARD = (b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE")
+UNSUBSCRIBE = {b"UNSUBSCRIBE": HEARD[0], b"PUNSUBSCRIBE": HEARD[1], b"SUNSUBSCRIBE": HEARD[2]}
+SPECIAL = frozenset([*HEARD, *UNSUBSCRIBE, b"CLIENT", b"RESET", b"MONITOR", b"SYNC", b"PSYNC"])
 
 
 class Resp(Conversation):
@@ -101,7 +122,7 @@ class Resp(Conversation):
         self._telling = NOTHING  # the command of which parts are told
         self._telling_push = False  # parts of a long push are told
         self._resp3 = self._off = self._skip = self._monitor = False
-        self._heard: dict[str, set[bytes]] = {command: set() for command in HEARD}
+        self._heard: dict[bytes, set[bytes]] = {command: set() for command in HEARD}
 
     def rest(self, stream: Stream) -> bytes:
         """The bytes of a message that is not complete yet."""
@@ -116,7 +137,7 @@ class Resp(Conversation):
         if not data:
             return []
         if stream == "upstream":
-            if self._up.fresh and len(data) <= SMALL and (said := one_command(data)):
+            if self._up.fresh and (said := _one(data)):
                 asked = self._ask(data, said)
                 self._begun = True
                 return [Message(data, "command", asked.text, asked.exchange, False, True, asked.facts)]
@@ -127,6 +148,19 @@ class Resp(Conversation):
             if ends := reply_ends(data):
                 return [self._answer(data[a:b], data[a], True, True) for a, b in pairwise((0, *ends))]
         return self._read(self._down, self._replies, data)
+
+    def skim(self, stream: Stream, data: bytes) -> None:
+        """Like `feed`, without messages: what is exactly one command or one reply is only counted."""
+        if stream == "upstream":
+            if self._up.fresh and (said := _one(data)):
+                self._begun = True
+                self._ask(data, said)
+                return
+        elif self._down.fresh and not self._monitor and 0 < len(data) <= MOST and is_one_reply(data):
+            if self._asked:
+                self._over(self._asked[0], data[0])
+            return
+        self.feed(stream, data)
 
     def _read_commands(self, data: bytes) -> list[Message]:
         if not self._begun and data[0] == TLS:
@@ -200,26 +234,24 @@ class Resp(Conversation):
 
     def _ask(self, raw: bytes, said: Sequence[bytes] | None) -> Asked:
         """A command has come: number it, and expect its replies."""
-        inline = raw[0] != ARRAY
         if said is None:
-            said = _inline(raw) if inline else words(raw, SMALL)
+            said = _inline(raw) if raw[0] != ARRAY else words(raw, SMALL)
         if not said:
             return NOTHING  # an empty line or an empty array, which gets no reply
         self._count += 1
-        command = said[0].upper().decode("latin-1")
-        kept = said if inline or len(raw) <= SMALL else None
-        asked = Asked(self._count, _line(said), Facts(command, raw, kept), 1)
-        if self._off or self._skip or command in SPECIAL:
-            asked.replies = self._expected(command, said)
+        name = said[0].upper()
+        asked = Asked(self._count, raw, said, name)
+        if self._off or self._skip or name in SPECIAL:
+            asked.replies = self._expected(name, said)
         if asked.replies and not self._down.blind:
             self._asked.append(asked)
         return asked
 
-    def _expected(self, command: str, said: Sequence[bytes]) -> int:
+    def _expected(self, command: bytes, said: Sequence[bytes]) -> int:
         """How many replies a command gets that changes the connection, or comes while replies are off."""
-        if command == "CLIENT" and len(said) == 3 and said[1].upper() == b"REPLY":
+        if command == b"CLIENT" and len(said) == 3 and said[1].upper() == b"REPLY":
             return self._switch(said[2].upper())
-        if command == "RESET":
+        if command == b"RESET":
             self._off = self._skip = self._monitor = False
             for channels in self._heard.values():
                 channels.clear()
@@ -239,7 +271,7 @@ class Resp(Conversation):
             self._skip = not self._off
         return int(to not in (b"OFF", b"SKIP") and not self._off)
 
-    def _follow(self, command: str, said: Sequence[bytes]) -> int:
+    def _follow(self, command: bytes, said: Sequence[bytes]) -> int:
         if command in self._heard:
             self._heard[command].update(said[1:])
             return max(1, len(said) - 1)
@@ -248,9 +280,9 @@ class Resp(Conversation):
             replies = len(said) - 1 or len(channels)
             channels.difference_update(said[1:] or tuple(channels))
             return max(1, replies)
-        if command in ("SYNC", "PSYNC"):
+        if command in (b"SYNC", b"PSYNC"):
             self._give_up("replication", self._up, self._down)
-        self._monitor = self._monitor or command == "MONITOR"
+        self._monitor = self._monitor or command == b"MONITOR"
         return 1
 
     # -- replies --------------------------------------------------------------------------------------------------
@@ -258,7 +290,7 @@ class Resp(Conversation):
     def _answer(self, raw: bytes, kind: int, first: bool, final: bool) -> Message:
         """A reply, or a push."""
         asked = self._asked[0] if self._asked else NOTHING
-        if kind in (PUSH, ARRAY, STATUS) and first and self._unasked(raw, kind, asked):
+        if kind in PERHAPS_UNASKED and first and self._unasked(raw, kind, asked):
             self._telling_push = not final
             return _push(raw, whole=final)
         if not first and self._telling_push:
@@ -278,10 +310,9 @@ class Resp(Conversation):
         if asked.replies and kind in (ARRAY, PUSH):
             return False
         self._asked.popleft()
-        command = asked.facts["command"]
-        if command == "HELLO" and kind in (MAP, ARRAY):
+        if asked.name == b"HELLO" and kind in (MAP, ARRAY):
             self._resp3 = kind == MAP
-        elif command == "RESET":
+        elif asked.name == b"RESET":
             self._resp3 = False
         return True
 
@@ -294,7 +325,16 @@ class Resp(Conversation):
         word = next(iter(words(raw, 64)), b"")
         if kind == ARRAY:
             return word in PUBLISHED
-        return asked is NOTHING or word != asked.facts["command"].lower().encode()
+        return asked is NOTHING or word != asked.name.lower()
+
+
+def _one(data: bytes) -> Sequence[bytes] | None:
+    """The words of what is exactly one short command of a usual form, None for what is to be read in full."""
+    if not data or len(data) > SMALL:
+        return None
+    if data[0] == ARRAY:
+        return one_command(data)
+    return data.split() if PLAIN.fullmatch(data) else None
 
 
 def _text(data: bytes) -> str:
