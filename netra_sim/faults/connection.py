@@ -52,7 +52,7 @@ class Connection:
     def _understood(self, loop: asyncio.AbstractEventLoop) -> dict[Stream, Link]:
         links = {stream: ScreenedLink(self, loop, stream) for stream in STREAMS}
         self.stage = Stage(CONVERSATIONS[self._proxy.protocol](), links, self, self.number, loop)
-        self.stage.tap = self._proxy.note
+        self.stage.recording = lambda: self._proxy.recording
         for link in links.values():
             link.stage = self.stage
         return dict(links)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -59,9 +60,13 @@ class Matcher:
             return False
         if message.type not in self.type if self.type else message.type == OPAQUE:
             return False
-        if self.text and not re.search(self.text, message.text, re.IGNORECASE):
+        if self.text and not self._pattern.search(message.text):
             return False
         return self._fits_facts(message) and self._fits_value(message)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.text, re.IGNORECASE)
 
     def _fits_facts(self, message: Message) -> bool:
         facts = message.facts

@@ -13,7 +13,7 @@ from netra_sim.faults.connection import Connection
 from netra_sim.faults.kinds.base import Kind
 from netra_sim.faults.recording import Recording
 from netra_sim.faults.toxic import Toxic
-from netra_sim.faults.wire.base import STREAMS, Message, Stream
+from netra_sim.faults.wire.base import STREAMS, Stream
 from netra_sim.kernel.rng import Rng
 
 
@@ -176,11 +176,6 @@ class Proxy:
         rng = self._rng if toxic.seed is None else Rng(toxic.seed).child("faults")
         stream = rng.stream(toxic.name, connection)
         return stream if stream.random() < toxic.toxicity else None
-
-    def note(self, connection: int, stream: Stream, message: Message) -> None:
-        """A message has passed that no fault is set on."""
-        if self.recording is not None:
-            self.recording.note(connection, stream, message)
 
     def joined(self, connection: Connection) -> None:
         """A connection has come."""

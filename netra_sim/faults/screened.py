@@ -24,7 +24,14 @@ class ScreenedLink(Link):
     def feed(self, data: bytes) -> None:
         """Bytes from the source."""
         self.received += len(data)
-        self.stage.feed(self._stream, data)
+        if self.stage.screened[self._stream]:
+            self.stage.feed(self._stream, data)
+            return
+        if self._chain:
+            self._chain[0].stub.data(data)
+        else:
+            self.write(data)
+        self.stage.listen(self._stream, data)
 
     def pass_on(self, data: bytes) -> None:
         """Into the chain of stubs."""

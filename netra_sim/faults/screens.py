@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from netra_sim.faults.kinds.base import Timer
 from netra_sim.faults.kinds.message import MessageKind, Screen, made
+from netra_sim.faults.recording import Recording
 from netra_sim.faults.toxic import Toxic
 from netra_sim.faults.wire.base import OPAQUE, STREAMS, Conversation, Message, Stream
 from netra_sim.faults.wire.http import Http
@@ -66,10 +67,6 @@ class Ends(Protocol):
         ...
 
 
-def _nobody(_connection: int, _stream: Stream, _message: Message) -> None:
-    """Nobody listens."""
-
-
 class Blind(Conversation):
     """Understands nothing: what remains of a reader that failed."""
 
@@ -79,6 +76,9 @@ class Blind(Conversation):
     def feed(self, stream: Stream, data: bytes) -> list[Message]:
         """Every chunk as it is."""
         return [Message(data, OPAQUE)] if data else []
+
+    def skim(self, stream: Stream, data: bytes) -> None:
+        """Nothing."""
 
     def rest(self, stream: Stream) -> bytes:
         """Nothing is held."""
@@ -96,19 +96,17 @@ class Stage:
         self.links = links
         self.protocol = conversation.protocol
         self.over = False
-        self.tap: Callable[[int, Stream, Message], None] = _nobody
+        self.recording: Callable[[], Recording | None] = lambda: None
+        self.screened: dict[Stream, bool] = dict.fromkeys(STREAMS, False)  # whether a screen sees the direction
         self._places: list[_Place] = []
+        self._answered = False  # whether a screen wants to hear of answers
         self._pending: dict[Stream, bytearray] = {stream: bytearray() for stream in STREAMS}
         self._gone: dict[Stream, int] = dict.fromkeys(STREAMS, 0)  # of a message that has not come in full
 
     # -- what comes -------------------------------------------------------------------------------------------------
 
     def feed(self, stream: Stream, data: bytes) -> None:
-        """Bytes from a socket."""
-        if not self._places:
-            self.links[stream].pass_on(data)
-            self._listen(stream, data)
-            return
+        """Bytes from a socket, where a screen stands."""
         self._pending[stream] += data
         for message in self._read(self._near(stream), stream, data):
             if self.over:
@@ -121,11 +119,11 @@ class Stage:
         self._end_from(0, stream)
 
     def _come(self, stream: Stream, message: Message) -> None:
-        size, gone = len(message.raw), self._gone[stream]
-        del self._pending[stream][: size - min(gone, size)]
-        self._gone[stream] -= min(gone, size)
-        if gone:
+        size = len(message.raw)
+        if gone := min(self._gone[stream], size):
+            self._gone[stream] -= gone
             message = message._replace(raw=message.raw[gone:], whole=False)
+        del self._pending[stream][: size - gone]
         if message.raw:
             self._pass_from(0, stream, message)
 
@@ -142,12 +140,23 @@ class Stage:
         """The reader of the end from which a stream comes."""
         return self.client if stream == "upstream" else self.server
 
-    def _listen(self, stream: Stream, data: bytes) -> None:
-        """No screen is set: both ends see the same."""
-        for message in self._read(self.client, stream, data):
-            self.tap(self.number, stream, message)
+    def listen(self, stream: Stream, data: bytes) -> None:
+        """Bytes that have gone on as they came, since no screen stands there: both ends see the same."""
+        recording = self.recording()
+        if recording is None:
+            self._skim(self.client, stream, data)
+        else:
+            for message in self._read(self.client, stream, data):
+                recording.note(self.number, stream, message)
         if self.server is not self.client:
-            self._read(self.server, stream, data)
+            self._skim(self.server, stream, data)
+
+    def _skim(self, reader: Conversation, stream: Stream, data: bytes) -> None:
+        try:
+            reader.skim(stream, data)
+        except Exception as error:
+            self._failed(error)
+            self._blinded(reader, stream)
 
     def _read(self, reader: Conversation, stream: Stream, data: bytes) -> list[Message]:
         try:
@@ -182,10 +191,13 @@ class Stage:
     def _pass_from(self, at: int, stream: Stream, message: Message) -> None:
         if self.over:
             return
-        if at < len(self._places):
-            self._places[at].message(message, stream)
-        else:
-            self._leave(stream, message.raw)
+        while at < len(self._places):
+            place = self._places[at]
+            if stream in place.sees:
+                place.message(message, stream)
+                return
+            at += 1
+        self._leave(stream, message.raw)
 
     def _end_from(self, at: int, stream: Stream) -> None:
         if at < len(self._places):
@@ -196,11 +208,15 @@ class Stage:
     def _leave(self, stream: Stream, raw: bytes) -> None:
         """Behind the last screen: the other end's reader hears it, and the screens hear of answers."""
         self.links[stream].pass_on(raw)
-        if self.server is not self.client:
-            heard = self._read(self.server if stream == "upstream" else self.client, stream, raw)
-            if stream == "downstream" and any(message.last for message in heard):
-                for place in tuple(self._places):
-                    place.answered()
+        if self.server is self.client:
+            return
+        if stream == "upstream":
+            self._skim(self.server, stream, raw)
+        elif not self._answered:
+            self._skim(self.client, stream, raw)
+        elif any(message.last for message in self._read(self.client, stream, raw)):
+            for place in tuple(self._places):
+                place.answered()
 
     def behind(self, place: _Place, stream: Stream, message: Message) -> None:
         """From a screen to the next one."""
@@ -231,11 +247,11 @@ class Stage:
             except Exception as error:  # a reader that cannot be copied cannot be trusted
                 toxic.failed(error)
                 self.client = self.server = Blind()
-        if not self._places:
-            self._gone = {stream: len(self._near(stream).rest(stream)) for stream in STREAMS}
         place = _Place(self, toxic)
         place.screen = cast(MessageKind, toxic.kind).screen(place, rng)
+        place.sees = (toxic.stream,) if place.screen.one_way else STREAMS
         self._places.append(place)
+        self._look()
 
     def remove(self, toxic: Toxic) -> None:
         """Take a fault away; what it holds goes to the next one, in order, and with the last what is pending."""
@@ -243,26 +259,30 @@ class Stage:
             place.remove()
             if place not in self._places:
                 continue  # its connection ended meanwhile
-            if len(self._places) == 1:
-                self._last_gone(place)
-            else:
-                self._places.remove(place)
+            self._places.remove(place)
+            self._look()
             place.gone = True
             self.balance()
 
-    def _last_gone(self, place: _Place) -> None:
-        self._places.remove(place)
-        for stream in self._pending:
-            rest = bytes(self._pending[stream])
-            self._pending[stream].clear()
-            if rest:
-                self._leave_unread(stream, rest)
+    def _look(self) -> None:
+        """Screens have come or gone: a direction that none sees any more lets go, one that is seen now begins."""
+        self._answered = any(not place.screen.one_way for place in self._places)
+        for stream in STREAMS:
+            before, seen = self.screened[stream], any(stream in place.sees for place in self._places)
+            self.screened[stream] = seen
+            if seen and not before:
+                self._gone[stream] = len(self._near(stream).rest(stream))
+            elif before and not seen:
+                self._leave_unread(stream)
 
-    def _leave_unread(self, stream: Stream, rest: bytes) -> None:
+    def _leave_unread(self, stream: Stream) -> None:
         """What came of a message: the near reader has it already."""
-        self.links[stream].pass_on(rest)
-        if self.server is not self.client:
-            self._read(self.server if stream == "upstream" else self.client, stream, rest)
+        rest = bytes(self._pending[stream])
+        self._pending[stream].clear()
+        if rest:
+            self.links[stream].pass_on(rest)
+        if rest and self.server is not self.client:
+            self._skim(self.server if stream == "upstream" else self.client, stream, rest)
 
     def update(self, toxic: Toxic) -> bool:
         """The fault's attributes have changed; False when it is not set here."""
@@ -284,6 +304,7 @@ class _Place:
     """A screen's place, and its way onwards; with a screen that failed, an open way."""
 
     screen: Screen[Any]
+    sees: tuple[Stream, ...]
 
     def __init__(self, stage: Stage, toxic: Toxic) -> None:
         self.toxic, self.stream, self.protocol = toxic, toxic.stream, stage.protocol
@@ -295,11 +316,16 @@ class _Place:
     # -- to the screen: a defect in it opens the way ------------------------------------------------------------------
 
     def message(self, message: Message, stream: Stream) -> None:
-        if not self._broken:
-            self._forwarded = None
-            if self._try(self.screen.message, message, stream) or self._forwarded is message:
-                return
-        self.forward(stream, message)
+        if self._broken:
+            self.forward(stream, message)
+            return
+        self._forwarded = None
+        try:
+            self.screen.message(message, stream)
+        except Exception as error:
+            self._fail(error, self.screen.message)
+            if self._forwarded is not message:
+                self.forward(stream, message)
 
     def ended(self, stream: Stream) -> None:
         if self._broken or not self._try(self.screen.eof, stream):
@@ -316,20 +342,21 @@ class _Place:
     def _try(self, call: Callable[..., None], *given: Any) -> bool:
         try:
             call(*given)
-        except Exception as error:  # a defect in a screen must not leave a connection hanging
-            _log.error("the fault %s failed", self.toxic.name, exc_info=error)
-            self.toxic.failed(error)
-            self._broken = True
-            self._release(call)
+        except Exception as error:
+            self._fail(error, call)
             return False
         return True
 
-    def _release(self, failed: Callable[..., None]) -> None:
+    def _fail(self, error: Exception, failed: Callable[..., None]) -> None:
+        """A defect in a screen must not leave a connection hanging."""
+        _log.error("the fault %s failed", self.toxic.name, exc_info=error)
+        self.toxic.failed(error)
+        self._broken = True
         if failed != self.screen.remove:
             try:
                 self.screen.remove()
-            except Exception as error:
-                self.toxic.failed(error)
+            except Exception as another:
+                self.toxic.failed(another)
         self.held = dict.fromkeys(self.held, 0)
         self._stage.balance()
 

@@ -32,6 +32,8 @@ class CorruptMessage(MessageKind):
 
 
 class _Noise(Screen[CorruptMessage]):
+    one_way = True
+
     def struck(self, message: Message, stream: Stream) -> None:
         raw = changed(message, self.way.protocol, self.rng, self.kind.every)
         if raw != message.raw:

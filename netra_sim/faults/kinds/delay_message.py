@@ -30,6 +30,8 @@ class DelayMessage(MessageKind):
 
 
 class _Late(Screen[DelayMessage]):
+    one_way = True
+
     def __init__(self, kind: DelayMessage, way: MessageWay, rng: Random) -> None:
         super().__init__(kind, way, rng)
         self._queue = Queue(way, way.stream)

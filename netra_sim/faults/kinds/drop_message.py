@@ -22,5 +22,7 @@ class DropMessage(MessageKind):
 
 
 class _Gap(Screen[DropMessage]):
+    one_way = True
+
     def struck(self, message: Message, stream: Stream) -> None:
         self.way.hit(message)

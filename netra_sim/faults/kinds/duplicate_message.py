@@ -22,6 +22,8 @@ class DuplicateMessage(MessageKind):
 
 
 class _Copier(Screen[DuplicateMessage]):
+    one_way = True
+
     def struck(self, message: Message, stream: Stream) -> None:
         self.way.hit(message)
         self.way.forward(stream, message)

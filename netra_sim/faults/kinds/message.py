@@ -100,7 +100,12 @@ K = TypeVar("K", bound=MessageKind)
 
 
 class Screen(ABC, Generic[K]):
-    """One fault on one connection; `struck` gets what it named, everything else goes on."""
+    """One fault on one connection; `struck` gets what it named, everything else goes on.
+
+    One that is `one_way` neither sees nor makes anything in the other direction, where bytes then need not wait.
+    """
+
+    one_way: ClassVar[bool] = False
 
     def __init__(self, kind: K, way: MessageWay, rng: Random) -> None:
         self.kind, self.way, self.rng = kind, way, rng

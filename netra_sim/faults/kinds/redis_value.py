@@ -31,6 +31,8 @@ class RedisValue(MessageKind):
 
 
 class _Change(Screen[RedisValue]):
+    one_way = True
+
     def struck(self, message: Message, stream: Stream) -> None:
         short = self.kind.how == "truncated"
         raw = truncated(message) if short else changed(message, "redis", self.rng, 4)

@@ -22,6 +22,8 @@ class ReorderMessage(MessageKind):
 
 
 class _Siding(Screen[ReorderMessage]):
+    one_way = True
+
     def __init__(self, kind: ReorderMessage, way: MessageWay, rng: Random) -> None:
         super().__init__(kind, way, rng)
         self._queue = Queue(way, way.stream)

@@ -28,6 +28,8 @@ class Stall(MessageKind):
 
 
 class _Dam(Screen[Stall]):
+    one_way = True
+
     def __init__(self, kind: Stall, way: MessageWay, rng: Random) -> None:
         super().__init__(kind, way, rng)
         self._queue = Queue(way, way.stream)

@@ -52,7 +52,7 @@ SPECIAL = {80877102: "CancelRequest", 80877103: "SSLRequest", 80877104: "GSSENCR
 NOBODYS = frozenset(["ParameterStatus", "NotificationResponse"])
 LONGEST = 1 << 30  # bytes of a message, Postgres's own limit
 LONGEST_STARTUP = 10_000  # bytes, its limit for what comes before authentication
-TLS = 0x16
+TLS, ROW = 0x16, ord("D")
 HEADER = struct.Struct(">BI")
 STARTUP = struct.Struct(">II")
 
@@ -108,13 +108,26 @@ class Postgres(Conversation):
 
     def feed(self, stream: Stream, data: bytes) -> list[Message]:
         """The messages that these bytes complete, in order."""
-        side = self._up if stream == "upstream" else self._down
         told: list[Message] = []
-        if not data or (found := side.take(data)) is None:
-            return told
+        side = self._up if stream == "upstream" else self._down
+        if data and (found := side.take(data)) is not None:
+            self._read(side, found, told)
+        return told
+
+    def skim(self, stream: Stream, data: bytes) -> None:
+        """Like `feed`, without messages: rows that came as a whole are only counted off."""
+        side = self._up if stream == "upstream" else self._down
+        if data and (found := side.take(data)) is not None:
+            self._read(side, found, [], rows=side is self._up)
+
+    def _read(self, side: Side, found: bytes, told: list[Message], *, rows: bool = True) -> None:
+        """Tell what there is, rows too or not."""
         start, size, wanted = 0, len(found), 0
         try:
             while start < size and not side.blind:
+                if not rows and found[start] == ROW and not side.left and (end := _rows_end(found, start)) > start:
+                    start = end
+                    continue
                 length = side.left or self._length(side, found, start, size)
                 wanted = min(length, MOST)
                 if not length or size - start < wanted:
@@ -127,7 +140,6 @@ class Postgres(Conversation):
             told.append(Message(found[start:], OPAQUE))
             start = size
         side.keep(found, start, wanted=wanted)
-        return told
 
     def _give_up(self, why: str, *sides: Side) -> None:
         self.opaque = self.opaque or why
@@ -288,6 +300,17 @@ class Postgres(Conversation):
 
 STEPS = frozenset(["Query", "Parse", "Bind", "Describe", "Execute", "Close", "Sync", "Flush", "FunctionCall"])
 ENDS = frozenset(["Query", "Sync", "FunctionCall"])
+
+
+def _rows_end(data: bytes, at: int) -> int:
+    """Where the whole rows end that begin there."""
+    size = len(data)
+    while size - at >= 5 and data[at] == ROW:
+        length = HEADER.unpack_from(data, at)[1] + 1
+        if not 5 <= length <= min(size - at, LONGEST):
+            break
+        at += length
+    return at
 
 
 def _facts(name: str, raw: bytes) -> Mapping[str, Any]:
