@@ -1,6 +1,8 @@
 """Our proxy against no proxy, haproxy and nginx: a Redis PING's round trip, and bulk.
 
 Both ends, the proxies and Redis share one CPU: across two, waking the other CPU costs more than any proxy does.
+What a proxy adds is its round trip less a direct one of the slice beside it. Toxiproxy, whose API ours has, is not
+measured: Debian, PyPI and npm do not have its server.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ from netra_sim.faults.control import FaultControl
 from netra_sim.lab import ports
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.spawn import Command, Process, environment
-from tests.bench.measure import Figure, Goal, missing, pairs, percentile, pin, ratio
+from tests.bench.measure import Figure, Goal, Slice, missing, pairs, percentile, pin, ratio
 from tests.bench.stage import lab
 
 NO_SLOWER, NO_LESS = Goal(1.0, most=True), Goal(1.0)
+ADDED = Goal(1.5, most=True)
+PARSING, STRUCK = "ours, parsing on", "ours, a fault that matches nothing"
 SLICE = 0.4  # seconds
 VALUE = 8 << 20  # bytes of one bulk answer
 HAPROXY = """
@@ -113,6 +117,7 @@ async def _measured(ways: dict[str, Way], count: int) -> list[Figure]:
         against = f"{name}, one CPU for all"
         rows += [Figure(latency, slower, "ratio", goals[0], against, good),
                  Figure(bulk, wider, "ratio", goals[1], against, good_bulk)]  # fmt: skip
+    rows += await _added(ways, count)
     for name, way in ways.items():
         for share in (0.5, 0.99):
             value = percentile(way.taken, share)
@@ -121,10 +126,37 @@ async def _measured(ways: dict[str, Way], count: int) -> list[Figure]:
     return rows
 
 
+async def _added(ways: dict[str, Way], count: int) -> list[Figure]:
+    """What our proxy adds to a round trip while it understands the protocol, against what haproxy adds."""
+    rows: list[Figure] = []
+    for name, told, goal in ((PARSING, "parsing on", ADDED), (STRUCK, "a fault that matches nothing", None)):
+        figure = f"proxy, {told}: added p50 against haproxy's"
+        if "haproxy" not in ways:
+            rows.append(missing(figure, "ratio", "haproxy is not on PATH", goal))
+            continue
+        found = await pairs(_more(ways[name], ways["direct"]), _more(ways["haproxy"], ways["direct"]), count)
+        value, good = ratio(found)
+        rows.append(Figure(figure, value, "ratio", goal, "haproxy, one CPU for all", good))
+    return rows
+
+
+def _more(way: Way, direct: Way) -> Slice:
+    """How much longer a round trip is that way than a direct one."""
+
+    async def slices() -> float:
+        least = await direct.pings()
+        return await way.pings() - least
+
+    return slices
+
+
 async def _ways(stack: contextlib.AsyncExitStack, here: Lab) -> dict[str, Way]:
     to = urlsplit(here.redis.url).port or 6379
     control = await stack.enter_async_context(FaultControl(here.proxy.url))
     open_ = {"direct": to, "ours": await control.create_proxy("bench/redis", f"127.0.0.1:{to}")}
+    for name in (PARSING, STRUCK):
+        open_[name] = await control.create_proxy(f"bench/{name}", f"127.0.0.1:{to}", protocol="redis")
+    await control.add_toxic(f"bench/{STRUCK}", {"type": "drop_message", "attributes": {"match": {"text": "^NEVER"}}})
     for name in ("haproxy", "nginx"):
         if shutil.which(name):
             open_[name] = await stack.enter_async_context(_peer(name, here.dir / f"bench-{name}", to))
