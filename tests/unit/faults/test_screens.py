@@ -118,6 +118,45 @@ def test_a_message_of_which_a_part_has_gone_on_is_not_struck() -> None:
     assert (it.said(), toxic.hits) == (b"half-gone\n", 1)
 
 
+ONE_WAY = ["drop_message", "duplicate_message", "delay_message", "reorder_message", "stall", "corrupt_message"]
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_fault_of_one_direction_makes_nothing_wait_in_the_other(name: str, stream: Stream) -> None:
+    it = Crossing()
+    other: Stream = "downstream" if stream == "upstream" else "upstream"
+    first = it.set(slow(name, {"text": "x"}), stream)
+    it.feed(b"x\nhalf", stream)
+    it.feed(b"half", other)
+    assert it.said(other) == b"half"
+    late = it.add("drop_message", other, "late")
+    it.feed(b"-gone\nwhole\n", other)
+    assert (it.said(other), late.hits) == (b"half-gone\n", 1)
+    it.stage.remove(late)
+    it.stage.remove(first)
+    assert it.said(stream).endswith(b"half"), "what waited is let go where no fault sees it any more"
+    assert not any(it.stage.screened.values())
+
+
+def test_what_waits_in_one_direction_goes_on_when_a_reader_fails_over_the_other() -> None:
+    it = Crossing()
+    toxic = it.add("drop_message", match={"text": "b"})
+    it.feed(b"a\nhalf")
+    it.feed(b"boom\nafter\n", "downstream")
+    it.feed(b"-whole\nb\n")
+    assert it.said() == b"a\nhalf-whole\nb\n", "nothing is understood any more"
+    assert (it.said("downstream"), toxic.hits, toxic.errors) == (b"boom\nafter\n", 0, 2)
+
+
+def test_both_readers_follow_a_direction_that_no_fault_sees() -> None:
+    it = Crossing()
+    it.add("drop_message", match={"text": "x"})
+    it.feed(b"a\nx\nb\n")
+    it.feed(b"1\n2\n", "downstream")
+    assert (it.stage.server.awaited(), it.stage.client.awaited()) == (0, 3), "the client still waits for its third"
+
+
 def test_screens_stand_in_the_order_of_their_setting_and_before_the_bytes() -> None:
     it = Crossing()
     late = Toxic("late", Latency(100), "upstream")
