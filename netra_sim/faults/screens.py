@@ -17,6 +17,7 @@ from netra_sim.faults.kinds.message import MessageKind, Screen, made
 from netra_sim.faults.recording import Recording
 from netra_sim.faults.toxic import Toxic
 from netra_sim.faults.wire.base import OPAQUE, STREAMS, Conversation, Message, Stream
+from netra_sim.faults.wire.blind import Blind
 from netra_sim.faults.wire.http import Http
 from netra_sim.faults.wire.postgres import Postgres
 from netra_sim.faults.wire.resp import Resp
@@ -65,24 +66,6 @@ class Ends(Protocol):
     def cut(self) -> None:
         """RST on both sockets, once they have sent what they hold."""
         ...
-
-
-class Blind(Conversation):
-    """Understands nothing: what remains of a reader that failed."""
-
-    protocol = ""
-    opaque = "a defect in its reader"
-
-    def feed(self, stream: Stream, data: bytes) -> list[Message]:
-        """Every chunk as it is."""
-        return [Message(data, OPAQUE)] if data else []
-
-    def skim(self, stream: Stream, data: bytes) -> None:
-        """Nothing."""
-
-    def rest(self, stream: Stream) -> bytes:
-        """Nothing is held."""
-        return b""
 
 
 class Stage:
