@@ -85,7 +85,8 @@ def judge(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Unit, check and service tests with coverage."""
     _run(session, "coverage", "erase")
-    _run(session, "coverage", "run", "-m", "pytest", *session.posargs)
+    # What runs whole flows again and again, and is judged by what they did in time, wants the machine for itself.
+    _run(session, "coverage", "run", "-m", "pytest", "--ignore", "tests/explore", *session.posargs)
     _run(session, "coverage", "combine", "-q")
     _run(session, "coverage", "report")
 
@@ -161,6 +162,12 @@ def bench(session: nox.Session) -> None:
 def explore(session: nox.Session) -> None:
     """Fail each exchange of each flow in each way, then random plans; reports/explore.json. Takes --flow, --seconds."""
     _run(session, "python", "-m", "netra_sim", "explore", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
+def planted(session: nox.Session) -> None:
+    """Exploration finds known defects that were put in, and shrinks each to one fault; a few minutes, alone."""
+    _run(session, "pytest", "-p", "no:cacheprovider", *(session.posargs or ["tests/explore"]))
 
 
 @nox.session(python=False, requires=["environment"])
