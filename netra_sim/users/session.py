@@ -141,12 +141,13 @@ class Session:
     async def _chat(self, said: Say) -> None:
         """Ask a question and wait for the end of its run."""
         chat = self._actor.invoke("chat", message_id=said.message_id)
-        if said.drop_after_s is not None:
-            delay = said.drop_after_s * self._settings.time_scale
-            asyncio.get_running_loop().call_later(delay, self._line.drop)
         self._awaited.add(said.message_id)
         try:
             async with asyncio.timeout(self._settings.patience * self._settings.chat_deadline_s):
+                await self._line.up.wait()
+                if said.drop_after_s is not None:  # counted from a line that is up: another has nothing to break
+                    delay = said.drop_after_s * self._settings.time_scale
+                    asyncio.get_running_loop().call_later(delay, self._line.drop)
                 reply = await self._send(said)
                 end = await self._answer(said, reply.run_id) if reply.run_id else None
         except _Left:
