@@ -28,6 +28,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRA = PROJECT["project"]["optional-dependencies"]["clickhouse"]
 ENGINE, CLIENT = EXTRA[:1], EXTRA[1:]  # of the engine's own dependencies (pandas, pyarrow: 200 MB) we use none
 PROGRAMS = Path(".nox/environment/bin").absolute()
+# A lab is a dozen processes, so modules must not be compiled anew in each; where no bytecode is wanted, it stays in .nox.
+APART = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(".nox/bytecode").absolute())}
+BYTECODE = APART if os.environ.get("PYTHONDONTWRITEBYTECODE") else {}
 
 
 @nox.session
@@ -46,7 +49,7 @@ def _run(session: nox.Session, program: str, *words: str, **env: str) -> None:
     """A program of the environment; after ctrl-C it has the time to end in order."""
     path = f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}"
     session.run(
-        str(PROGRAMS / program), *words, env={"PATH": path, **env}, external=True,
+        str(PROGRAMS / program), *words, env={"PATH": path, **BYTECODE, **env}, external=True,
         interrupt_timeout=8, terminate_timeout=2,
     )  # fmt: skip
 

@@ -84,11 +84,10 @@ async def _trials(
 ) -> tuple[History, list[tuple[Control, History]]]:
     """The history of the protected trial, which has the machine for itself, and that of each control."""
     turns = Turns(os.environ.get(PIPE, ""))
-    fewer = parameters.model_copy(update={"users": min(parameters.users, scenario.control_users)})
     stem = f"{scenario.name.replace('/', '_').replace('-', '_')[:32]}_{secrets.token_hex(4)}"
 
     async def trial(at: Lab, control: Control | None, number: int) -> History:
-        label, given = (control.name, fewer) if control else (PROTECTED, parameters)
+        label, given = (control.name, scenario.given(parameters, control)) if control else (PROTECTED, parameters)
         name = f"{stem}_{number}"
         at = Lab(seed=lab.seed, time_scale=lab.time_scale) if scenario.cold else at
         seen = None if control else watch

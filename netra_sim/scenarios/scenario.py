@@ -70,6 +70,7 @@ class Control:
     """The same run with a protection removed or a known defect put in; `fails` names the checks it must fail.
 
     `settings` are variables of the workers (`NETRA_HEARTBEAT`), `client` fields of the users' settings, set otherwise.
+    `at_most` caps parameters (`users`): what breaks with few breaks with many.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Control:
     steps: tuple[Step, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     client: Mapping[str, Any] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """What was changed, for the result."""
@@ -100,9 +102,9 @@ class Scenario:
     `lasts` is how long the load may last, in seconds, from the event that a step waits for if one does: users who are
     not done by then are sent home. `smoke` names the
     controls that every run has, the others are for a full one; `full` holds the further parameter sets of a full sweep.
-    A `cold` scenario begins with nothing running, one that is `exclusive` needs the servers for itself. Controls run
-    with the first `control_users` users at most: what breaks with few breaks with many. With two `entrances`,
-    even-numbered users come in by `edge-2`. `settings` and `client` are as in a control, for the protected run too.
+    A `cold` scenario begins with nothing running, one that is `exclusive` needs the servers for itself. `at_most`
+    caps parameters of all controls. With two `entrances`, even-numbered users come in by `edge-2`.
+    `settings` and `client` are as in a control, for the protected run too.
     """
 
     name: str
@@ -121,7 +123,7 @@ class Scenario:
     not_proven: tuple[str, ...] = ()
     exclusive: bool = False
     cold: bool = False
-    control_users: int = 5000
+    at_most: Mapping[str, float] = field(default_factory=dict)
     entrances: int = 1
     settings: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
     client: Callable[[Any], Mapping[str, Any]] = field(default=lambda _: {})
@@ -148,6 +150,11 @@ class Scenario:
     def group(self) -> str:
         """The first part of the name: golden, chaos, ..."""
         return self.name.split("/")[0]
+
+    def given(self, parameters: Parameters, control: Control) -> Parameters:
+        """The parameters of a control, none above its cap."""
+        caps = {**self.at_most, **control.at_most}
+        return parameters.model_copy(update={name: min(getattr(parameters, name), cap) for name, cap in caps.items()})
 
     def runs(self, parameters: Parameters) -> tuple[Control, ...]:
         """The controls that a run with these parameters has."""

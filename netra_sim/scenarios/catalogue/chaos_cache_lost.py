@@ -25,11 +25,14 @@ class Outages(Parameters):
     # At 0.1 an attempt at Redis would end after 25 ms, which a busy machine can take to wake a process.
     time_scale: float = Field(0.2, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
     users: int = Field(12, ge=2, le=5000, description="simulated users")
-    messages: int = Field(11, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(16, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(1.2, ge=0, le=600, description="seconds from when half the users are in to the first outage")
-    out: float = Field(0.8, gt=0, le=600, description="seconds that each outage lasts")
-    quiet: float = Field(1.0, ge=0.1, le=600, description="seconds of quiet after each outage")
+    first: float = Field(
+        6.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
+    )
+    out: float = Field(4.0, gt=0, le=600, description="seconds that each outage lasts, before time_scale")
+    # Shorter than a breaker may take to be closed again (RESTORED), and the next outage would hide that it does.
+    quiet: float = Field(10.0, ge=1, le=600, description="seconds of quiet after each outage, before time_scale")
 
 
 def _plan(p: Outages) -> tuple[Step, ...]:
@@ -38,9 +41,9 @@ def _plan(p: Outages) -> tuple[Step, ...]:
         ("kill", {}), ("latency", {"latency": slow}), ("timeout", {"timeout": 0}), ("read_only", {}),
         ("out_of_memory", {}),
     )  # fmt: skip
-    each = p.out + p.quiet
+    first, out, each = p.scaled(p.first), p.scaled(p.out), p.scaled(p.out + p.quiet)
     return tuple(
-        Step(kind, REDIS, p.first + n * each, p.out, told, on=WELCOME, nth=p.users // 2)
+        Step(kind, REDIS, first + n * each, out, told, on=WELCOME, nth=p.users // 2)
         for n, (kind, told) in enumerate(kinds)
     )
 
@@ -65,7 +68,7 @@ def _checks(p: Outages) -> tuple[Check, ...]:
 def _controls(_: Outages) -> tuple[Control, ...]:
     return (
         Control("cache-required", "What the cache does not answer is not looked up: without Redis requests fail.",
-                ("answered_without",), defect="cache_required"),
+                ("answered_without",), defect="cache_required", at_most={"users": 6}),
         Control("no-breaker", "Every request waits for Redis to time out, again and again, and nobody notices why.",
                 ("slowdown", "detected"), without=("breaker",)),
         Control("redis-given-up", "A worker that lost Redis once works without it until somebody restarts it.",
@@ -89,6 +92,7 @@ SCENARIO = Scenario(
         messages=(p.messages, p.messages),
         think_s=2.5,
         waits=False,
+        data=(0.2, 0.3, 0.5),
         drop=0.3,
         drop_within_s=2.0,
         probe=0.0,
@@ -111,6 +115,6 @@ SCENARIO = Scenario(
         "Failing over to another Redis: there is one server here, which comes back itself.",
         "Loss of what Redis alone holds: nothing is; counters of sent messages begin again.",
     ),
-    lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.quiet + p.scaled(AFTERWARDS),
+    lasts=lambda p: max(step.at + (step.lease or 0.0) for step in _plan(p)) + p.scaled(p.quiet + AFTERWARDS),
     exclusive=True,
 )

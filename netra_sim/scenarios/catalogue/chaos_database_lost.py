@@ -12,7 +12,7 @@ from netra_sim.faults.plan import Step
 from netra_sim.scenarios.scenario import WELCOME, Control, Parameters, Scenario
 from netra_sim.users.persona import Profile
 
-RECOVERY, SLACK, AFTERWARDS = 60.0, 2.0, 60.0  # seconds before scaling
+RESET, RECOVERY, SLACK, AFTERWARDS = 1.0, 60.0, 2.0, 60.0  # seconds before scaling
 ENOUGH = 8  # operations after a fault, for a recovery to be told
 
 
@@ -22,20 +22,27 @@ class Outage(Parameters):
     users: int = Field(12, ge=2, le=5000, description="simulated users")
     messages: int = Field(7, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.5, ge=0, le=600, description="seconds in which the users arrive")
-    first: float = Field(0.5, ge=0, le=600, description="seconds from when half of the users are in to the first fault")
-    quiet: float = Field(1.6, ge=0.1, le=600, description="seconds of quiet after the stall; less after shorter faults")
-    refused: float = Field(0.3, gt=0, le=600, description="seconds in which connections are refused")
-    stalled: float = Field(1.0, gt=0, le=600, description="seconds in which nothing is answered")
-    killed: float = Field(0.4, gt=0, le=600, description="seconds between kill -9 and restart")
+    first: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="seconds from when half of the users are in to the first fault, before time_scale",
+    )
+    quiet: float = Field(
+        16.0, ge=1, le=600, description="seconds of quiet after the stall, before time_scale; less after shorter faults"
+    )
+    refused: float = Field(3.0, gt=0, le=600, description="seconds in which connections are refused, before time_scale")
+    stalled: float = Field(10.0, gt=0, le=600, description="seconds in which nothing is answered, before time_scale")
+    killed: float = Field(4.0, gt=0, le=600, description="seconds between kill -9 and restart, before time_scale")
 
 
 def _plan(p: Outage) -> tuple[Step, ...]:
     reset = p.first
-    refuse = reset + 0.1 + p.quiet / 2
+    refuse = reset + RESET + p.quiet / 2
     stall = refuse + p.refused + p.quiet / 2
     kill = stall + p.stalled + p.quiet
     return (
-        _strike(p, "reset_peer", reset, 0.1, {"timeout": 0}),
+        _strike(p, "reset_peer", reset, RESET, {"timeout": 0}),
         _strike(p, "down", refuse, p.refused, {}),
         _strike(p, "timeout", stall, p.stalled, {"timeout": 0}),
         _strike(p, "kill", kill, p.killed, {}),
@@ -43,7 +50,7 @@ def _plan(p: Outage) -> tuple[Step, ...]:
 
 
 def _strike(p: Outage, kind: str, at: float, lease: float, attributes: dict[str, int]) -> Step:
-    return Step(kind, "postgres", at, lease, attributes, on=WELCOME, nth=p.users // 2)
+    return Step(kind, "postgres", p.scaled(at), p.scaled(lease), attributes, on=WELCOME, nth=p.users // 2)
 
 
 def _checks(p: Outage) -> tuple[Check, ...]:
@@ -64,7 +71,7 @@ def _checks(p: Outage) -> tuple[Check, ...]:
 def _controls(_: Outage) -> tuple[Control, ...]:
     return (
         Control("acknowledged-before-commit", "Messages are acknowledged and then lost with the database.",
-                ("acknowledged_writes",), defect="acknowledged_before_commit"),
+                ("acknowledged_writes",), defect="acknowledged_before_commit", at_most={"users": 8}),
         Control("no-timeouts", "Requests hang for as long as the database stalls.",
                 ("nothing_held",), without=("timeout", "deadline")),
         Control("dead-connections-kept", "The database is back, but the platform is not: it needs a restart.",
@@ -88,6 +95,7 @@ SCENARIO = Scenario(
         messages=(p.messages, p.messages),
         think_s=7.0,
         waits=False,
+        data=(0.2, 0.3, 0.5),
         drop=0.0,
         probe=0.0,
         signup=0.0,

@@ -132,7 +132,7 @@ SCENARIO = Scenario(
         "Networks that lose or reorder single packets: TCP hides those, and this proxy works above it.",
     ),
     lasts=lambda p: _plan(p)[-1].at + p.messages * p.scaled(100.0),
-    control_users=6,
+    at_most={"users": 6},
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},

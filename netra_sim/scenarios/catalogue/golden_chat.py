@@ -115,7 +115,7 @@ SCENARIO = Scenario(
         "A hole in a user's seq: compare the events table with the frames; if the table is whole, reconnect with the "
         "last seq seen, and the worker replays the rest.",
     ),
-    control_users=5,
+    at_most={"users": 5},
     not_proven=(
         "Research agents, the third kind of independent step that GP-AGENT.4 names, are not part of this run.",
         "The language model is the lab's own; its latency follows the reference, its wording does not.",

@@ -1,10 +1,12 @@
 """What every scenario of the catalogue must be: convicting, documented, runnable with what it says."""
 
+from dataclasses import replace
+
 import pytest
 
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.scenarios import registry
-from netra_sim.scenarios.scenario import Parameters
+from netra_sim.scenarios.scenario import Control, Parameters
 
 SCENARIOS = list(registry.scenarios().values())
 
@@ -91,3 +93,12 @@ def test_a_parameter_set_is_named_by_what_differs_from_the_usual_one():
     scenario = registry.find("golden/chat")
     assert scenario.variant(scenario.parameters()) == "smoke"
     assert scenario.variant(scenario.parameters(users=9, time_scale=0.5)) == "users=9,time_scale=0.5"
+
+
+def test_a_control_takes_what_it_needs_and_never_more_than_was_asked_for():
+    scenario = replace(registry.find("golden/many-users"), at_most={"users": 12, "window": 2.0})
+    control = Control("one", "why", ("isolated",), at_most={"users": 6})
+    usual = scenario.parameters()
+    assert (scenario.given(usual, control).users, scenario.given(usual, control).window) == (6, 2.0)
+    few = usual.model_copy(update={"users": 3, "window": 1.0})
+    assert scenario.given(few, control) == few
