@@ -68,7 +68,7 @@ def _checks(p: Outages) -> tuple[Check, ...]:
 def _controls(_: Outages) -> tuple[Control, ...]:
     return (
         Control("cache-required", "What the cache does not answer is not looked up: without Redis requests fail.",
-                ("answered_without",), defect="cache_required", at_most={"users": 6}),
+                ("answered_without",), defect="cache_required", at_most={"users": 6, "messages": 6}),
         Control("no-breaker", "Every request waits for Redis to time out, again and again, and nobody notices why.",
                 ("slowdown", "detected"), without=("breaker",)),
         Control("redis-given-up", "A worker that lost Redis once works without it until somebody restarts it.",

@@ -21,9 +21,9 @@ class Crowd(Parameters):
 
     users: int = Field(100, ge=2, le=5000, description="simulated users")
     messages: int = Field(2, ge=1, le=100, description="messages of each user at most")
-    window: float = Field(11.0, ge=0, le=600, description="seconds in which the users arrive")
+    window: float = Field(13.0, ge=0, le=600, description="seconds in which the users arrive")
     think: float = Field(
-        3.0, ge=0.1, le=600, description="median seconds of thinking between questions, before scaling"
+        1.5, ge=0.1, le=600, description="median seconds of thinking between questions, before scaling"
     )
     faults: bool = Field(True, description="whether small faults strike meanwhile")
     time_scale: float = Field(0.5, gt=0, le=1, description="factor of every timeout, pause, think time and LLM latency")
