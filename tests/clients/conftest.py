@@ -25,7 +25,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def node_client(process: ProxyProcess) -> AsyncIterator[Node]:
     modules = os.environ.get("NETRA_NODE_MODULES")
     if not modules:
-        pytest.skip("toxiproxy-node-client is installed by `nox -s clients`, which needs node and npm")
+        pytest.skip("toxiproxy-node-client is installed by `nox -s clients`")
     async with node(process.url, modules) as client:
         yield client
         await _empty(client)

@@ -138,8 +138,9 @@ async def node(url: str, modules: str) -> AsyncIterator[Node]:
     """`modules` is the folder that its package was installed in."""
     command, env = ("node", str(Path(__file__).with_name("driver.js")), url), {**os.environ, "NODE_PATH": modules}
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=env)
+    assert process.stdin is not None
     try:
         yield Node(process)
     finally:
-        process.kill()
-        await process.wait()
+        process.stdin.close()  # it ends by itself, also where `node` is a program that starts the real one
+        await within(process.wait())
