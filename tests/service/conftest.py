@@ -1,12 +1,15 @@
-"""One lab for all service tests that ask for it."""
+"""One lab for all service tests that ask for it, and a proxy for a module's."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
+from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab, default_children
 from netra_sim.users import workload
+from tests.service.proxying import ProxyProcess, proxy_process
 from tests.service.visitor import Deployment, Worker
 
 
@@ -34,3 +37,19 @@ async def deployment(lab: Lab) -> AsyncIterator[Deployment]:
 async def worker(deployment: Deployment) -> Worker:
     """The worker that most tests of the module talk to."""
     return await deployment.worker()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProxyProcess]:
+    """A proxy process of the module's own."""
+    with proxy_process() as running:
+        yield running
+
+
+@pytest.fixture
+async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
+    """Its control; what a test made is gone afterwards."""
+    async with FaultControl(process.url) as client:
+        yield client
+        for name in await client.proxies():
+            await client.delete_proxy(name)

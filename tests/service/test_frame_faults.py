@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -19,7 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from netra_sim.faults.control import FaultControl
-from tests.service.proxying import ProxyProcess, connection, proxy_process, within
+from tests.service.proxying import connection, within
+from tests.service.striking import hits, strike
 
 WORDS = "an answer of thirty-two letters."
 
@@ -33,20 +34,6 @@ async def echo(socket: WebSocket) -> None:
 
 async def words(request: Request) -> Response:
     return PlainTextResponse(f"{request.path_params['n']} {WORDS}")
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
 
 
 @pytest.fixture
@@ -67,20 +54,6 @@ async def ws(port: int) -> AsyncIterator[ClientConnection]:
         yield client
 
 
-async def strike(control: FaultControl, kind: str, match: dict[str, Any], **attributes: Any) -> None:
-    toxic = {"name": "it", "type": kind, "stream": "downstream", "attributes": {"match": match, **attributes}}
-    if kind == "http_error":
-        del toxic["stream"]
-    await control.add_toxic("edge", toxic)
-
-
-async def hits(control: FaultControl) -> int:
-    told = await control.toxic("edge", "it")
-    assert told is not None
-    assert "error" not in told
-    return int(told["hits"])
-
-
 async def said(ws: ClientConnection, text: str) -> Any:
     await ws.send(text)
     return await within(ws.recv())
@@ -96,7 +69,7 @@ async def test_a_websocket_is_closed_with_a_code_in_place_of_a_frame(control: Fa
 
 
 async def test_a_frame_is_late_and_what_follows_waits_behind_it(control: FaultControl, ws: ClientConnection):
-    await strike(control, "delay_message", {"type": "text", "text": "two"}, delay=150)
+    await strike(control, "delay_message", {"type": "text", "text": "two"}, delay=150, stream="downstream")
     began = time.monotonic()
     for text in ("one", "two", "three"):
         await ws.send(text)
@@ -128,7 +101,7 @@ async def test_a_frame_has_another_text_of_the_same_length(control: FaultControl
 async def test_a_frame_is_cut_by_a_close_or_a_reset(
     control: FaultControl, port: int, how: str, error: type, when: str, heard: bytes
 ) -> None:
-    await strike(control, "cut", {"type": "text", "text": "two"}, when=when, how=how)
+    await strike(control, "cut", {"type": "text", "text": "two"}, when=when, how=how, stream="downstream")
     async with connection(port) as (reader, writer):
         writer.write(
             b"GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"

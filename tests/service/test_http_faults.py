@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,7 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from netra_sim.faults.control import FaultControl
-from tests.service.proxying import ProxyProcess, proxy_process, within
+from tests.service.proxying import within
+from tests.service.striking import hits, strike, struck
 
 
 class Server:
@@ -38,12 +40,6 @@ class Server:
         return StreamingResponse(all_(), media_type="text/event-stream")
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[Server, int]]:
     app = Server()
@@ -58,45 +54,72 @@ async def server() -> AsyncIterator[tuple[Server, int]]:
 
 
 @pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
-
-
-@pytest.fixture
 async def client(control: FaultControl, server: tuple[Server, int]) -> AsyncIterator[httpx.AsyncClient]:
     port = await control.create_proxy("edge", f"127.0.0.1:{server[1]}", protocol="http")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         yield client
 
 
-async def strike(control: FaultControl, kind: str, match: dict[str, Any], **attributes: Any) -> None:
-    await control.add_toxic("edge", {"name": "it", "type": kind, "attributes": {"match": match, **attributes}})
+POSTED = {"type": "body", "text": "^POST /keep", "value": "two"}
+TOLD = {"type": ["response", "body"], "text": "^POST /keep", "nth": 3}  # each answer is a head and a body
 
 
-async def hits(control: FaultControl) -> int:
-    told = await control.toxic("edge", "it")
-    assert told is not None
-    assert "error" not in told
-    return int(told["hits"])
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_post_is_cut_in_both_halves(
-    control: FaultControl, server: tuple[Server, int], client: httpx.AsyncClient, when: str
-) -> None:
-    await strike(control, "cut", {"type": "body", "text": "^POST /keep", "value": "two"}, when=when)
+@pytest.mark.parametrize(
+    ("kind", "match", "attributes", "there"),
+    [
+        ("cut", POSTED, {"when": "before"}, False),
+        ("cut", POSTED, {"when": "middle"}, False),
+        ("cut", POSTED, {"when": "after"}, True),
+        ("cut", TOLD, {"stream": "downstream", "when": "before"}, True),
+        ("truncate_message", POSTED, {"stream": "upstream", "bytes": 1}, False),
+        ("truncate_message", TOLD, {"bytes": 20}, True),
+        ("http_body", {"type": "response", "path": "/keep", "nth": 2}, {"how": "truncate"}, True),
+    ],
+)
+async def test_a_post_is_broken_off_in_both_halves(
+    control: FaultControl, server: tuple[Server, int], client: httpx.AsyncClient,
+    kind: str, match: dict[str, Any], attributes: dict[str, Any], there: bool,
+) -> None:  # fmt: skip
+    await strike(control, kind, match, **attributes)
     assert (await client.post("/keep", content="one")).status_code == 200
     server[0].came.clear()
     with pytest.raises(httpx.TransportError):
         await client.post("/keep", content="two")
-    if when == "after":
+    if there:
         await within(server[0].came.wait())
+    assert [(hit["hits"], hit["last"]) for hit in await control.hits("edge", "it")] == [(1, "POST /keep")]
     await control.remove_toxic("edge", "it")
     assert (await client.post("/keep", content="end")).status_code == 200
-    assert server[0].kept == ["one", *(["two"] if when == "after" else []), "end"]
+    assert server[0].kept == ["one", *(["two"] if there else []), "end"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stream", "hit"),
+    [("drop_message", "upstream", 1), ("drop_message", "downstream", 2), ("stall", "upstream", 1),
+     ("stall", "downstream", 1)],
+)  # fmt: skip
+async def test_a_post_waits_for_its_answer_in_both_halves(
+    control: FaultControl, server: tuple[Server, int], client: httpx.AsyncClient, kind: str, stream: str, hit: int
+) -> None:
+    match = POSTED if stream == "upstream" else {"type": ["response", "body"], "text": "^POST /keep"}
+    await strike(control, kind, match, stream=stream)
+    asked = asyncio.ensure_future(client.post("/keep", content="two"))
+    await struck(control, hit)
+    assert server[0].kept == ([] if stream == "upstream" else ["two"])
+    assert not asked.done()
+    await control.remove_toxic("edge", "it")
+    if kind == "stall":
+        assert (await within(asked)).json() == {"kept": ["two"]}
+    else:
+        asked.cancel()
+
+
+async def test_an_answer_is_found_by_its_status(control: FaultControl, client: httpx.AsyncClient) -> None:
+    await strike(control, "http_body", {"status": "4*"}, how="malformed")
+    assert (await client.post("/keep", content="one")).json() == {"kept": ["one"]}
+    assert (await client.get("/nowhere")).text != "Not Found"
+    assert (await client.post("/keep", content="two")).json() == {"kept": ["one", "two"]}
+    assert await hits(control) == 1
 
 
 async def test_an_error_is_told_and_the_request_never_comes(
@@ -141,7 +164,9 @@ async def test_a_body_is_malformed_or_breaks_off(control: FaultControl, client: 
 
 async def test_a_body_that_trickles_is_whole(control: FaultControl, client: httpx.AsyncClient) -> None:
     await strike(control, "http_body", {"path": "/keep"}, how="slow", delay=5)
+    began = time.monotonic()
     assert (await client.post("/keep", content="one")).json() == {"kept": ["one"]}
+    assert time.monotonic() - began >= 0.04, "in ten pieces or nearly, each 5 ms after the one before"
     assert await hits(control) == 1
     with contextlib.suppress(httpx.HTTPError):
         await client.aclose()

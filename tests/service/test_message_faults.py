@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,45 +14,11 @@ import redis.asyncio as redis
 from netra_sim.faults.control import FaultControl
 from netra_sim.kernel.errors import FaultError
 from netra_sim.lab.lab import Lab
-from tests.service.proxying import ProxyProcess, connection, proxy_process, within
+from tests.service.proxying import connection, within
+from tests.service.striking import hits, strike, through
 
 GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, redis.ConnectionError)
 LOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'fault'::regclass AND mode = 'RowExclusiveLock'"
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
-
-
-async def through(control: FaultControl, url: str, protocol: str) -> str:
-    """The same URL by way of the proxy `edge`."""
-    parts = urlsplit(url)
-    port = await control.create_proxy("edge", f"{parts.hostname}:{parts.port}", protocol=protocol)
-    account, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{account}{at}127.0.0.1:{port}"))
-
-
-async def strike(control: FaultControl, kind: str, match: dict[str, Any], **attributes: Any) -> None:
-    stream = {"stream": attributes.pop("stream")} if "stream" in attributes else {}
-    toxic = {"name": "it", "type": kind, **stream, "attributes": {"match": match, **attributes}}
-    await control.add_toxic("edge", toxic)
-
-
-async def hits(control: FaultControl) -> int:
-    told = await control.toxic("edge", "it")
-    assert told is not None
-    assert "error" not in told
-    return int(told["hits"])
 
 
 @pytest.fixture
@@ -238,6 +204,7 @@ async def test_a_value_is_another_one(control: FaultControl, store: redis.Redis,
     await store.set(key, "hello!", ex=60)
     await strike(control, "redis_value", {"key": key}, how=how)
     assert right(await within(store.get(key)))
+    assert await hits(control) == 1
     await control.remove_toxic("edge", "it")
     assert await within(store.get(key)) == b"hello!"
 
