@@ -75,6 +75,11 @@ def misfit(answer: Answer) -> Answer:
     return replace(answer, text=orjson.dumps(wrong).decode(), calls=calls)
 
 
+def mistake(answer: Answer) -> Answer:
+    """The same answer with calls of tools that nobody offered."""
+    return replace(answer, calls=tuple(replace(call, name=f"{call.name}_of_nobody") for call in answer.calls))
+
+
 def _call(rng: Rng, tool: Tool) -> Call:
     arguments = Author(rng, tool.parameters).value({"type": "object", **tool.parameters}, "arguments")
     return Call(f"call_{rng.digest():016x}", tool.name, orjson.dumps(arguments).decode())

@@ -1,7 +1,8 @@
 """Scripted misbehaviour: which request is treated how. No I/O.
 
 A script is a list of rules `{"match": {model?, agent?, nth?, probability?}, "do": {status?, retry_after?, delay_s?,
-malformed?, wrong_schema?, cut_after_tokens?, stall_after_tokens?, reset?}}`. The first rule that applies decides.
+malformed?, wrong_schema?, wrong_tool?, cut_after_tokens?, stall_after_tokens?, reset?}}`. The first rule that applies
+decides.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _DO: dict[str, tuple[type, ...]] = {
     "delay_s": _NUMBER,
     "malformed": (bool,),
     "wrong_schema": (bool,),
+    "wrong_tool": (bool,),
     "cut_after_tokens": (int,),
     "stall_after_tokens": (int,),
     "reset": (bool,),
@@ -39,6 +41,7 @@ class Behaviour:
     delay_s: float = 0.0
     malformed: bool = False
     wrong_schema: bool = False
+    wrong_tool: bool = False
     cut_after_tokens: int | None = None
     stall_after_tokens: int | None = None
     reset: bool = False
@@ -51,7 +54,7 @@ class Behaviour:
         done = {
             "reset": self.reset, "stalled": self.stall_after_tokens is not None,
             "cut": self.cut_after_tokens is not None, "malformed": self.malformed,
-            "wrong_schema": self.wrong_schema, "delayed": self.delay_s > 0,
+            "wrong_schema": self.wrong_schema, "wrong_tool": self.wrong_tool, "delayed": self.delay_s > 0,
         }  # fmt: skip
         return next((name for name, does in done.items() if does), "ok")
 
