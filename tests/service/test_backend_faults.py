@@ -39,6 +39,21 @@ async def slow_model(deployment: Deployment, worker: Worker, seconds: float = 0.
         await http.put(script, json=[])
 
 
+async def test_a_model_that_calls_a_tool_that_nobody_offered_is_asked_again(deployment: Deployment, worker: Worker):
+    script = deployment.lab.llm_url.replace("/v1", "/script")
+    user = await worker.sign_up()
+    await deployment.workload(user.user_id, 15)
+    async with worker.http() as http, worker.socket(user.access) as client:
+        await http.put(script, json=[{"match": {"agent": "data", "nth": 1}, "do": {"wrong_tool": True}}])
+        end = await client.chat()
+        assert (await http.put(script, json=[])).json() == {"rules": 0, "hits": 1}
+    assert end["type"] == "agent_completed"
+    assert [frame for frame in client.frames if frame["type"] == "agent_error"] == []
+    tools = {frame["data"]["tool_name"] for frame in client.frames if frame["type"] == "tool_completed"}
+    assert tools >= {"usage_by_model", "latency_by_model"}
+    assert not any(name.endswith("_of_nobody") for name in tools)
+
+
 async def cut_connections(deployment: Deployment) -> None:
     await deployment.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ class Step:
         """The tool calls that the model asks for; without it, each tool that the agent has."""
         request = {"messages": talk, "tools": offered(self._agent.tools), "tool_choice": "required"}
         try:
-            calls, _ = await self._bench.model.complete(request, self._draw("tools"), called)
+            calls, _ = await self._bench.model.complete(request, self._draw("tools"), self._called)
         except NoAnswer:
             if self._agent.name not in self._bench.rules:
                 raise
@@ -123,17 +123,11 @@ class Step:
         await self._journal.write(Entry([told]))
         begun = time.monotonic()
         outcome: dict[str, Any]
-        tool = self._bench.tools.get(call.name)
-        if tool is None:
-            outcome = {"error": f"there is no tool named {call.name}"}
-        else:
-            try:
-                run = tool
-                outcome = {
-                    "result": await self._bench.policy.run(lambda: run(self._bench.columns, self._order.user_id))
-                }
-            except Unavailable as error:
-                outcome = {"error": f"the tool could not reach its data ({error.dependency})"}
+        tool = self._bench.tools[call.name]
+        try:
+            outcome = {"result": await self._bench.policy.run(lambda: tool(self._bench.columns, self._order.user_id))}
+        except Unavailable as error:
+            outcome = {"error": f"the tool could not reach its data ({error.dependency})"}
         took = round((time.monotonic() - begun) * 1000, 3)
         done = self.event("tool_completed", tool_name=call.name, call_id=call.id, **outcome, execution_time_ms=took)
         await self._journal.write(Entry([done]))
@@ -153,6 +147,9 @@ class Step:
             answer = rule(rules.Facts(self._order.text, known, results, error.text))
             return self._bench.check(orjson.dumps(answer).decode(), self._agent), "rule"
 
+    def _called(self, completion: Completion) -> list[Call]:
+        return called(completion, self._agent.tools)
+
     def _read(self, completion: Completion) -> dict[str, Any]:
         return self._bench.check(completion.text, self._agent)
 
@@ -160,14 +157,16 @@ class Step:
         return f"{self._order.user_id}/{self._order.message_id}/{self._agent.name}/{stage}"
 
 
-def called(completion: Completion) -> list[Call]:
-    """The tool calls of a completion; BadAnswer when there is none, or one without an own id or a JSON object."""
+def called(completion: Completion, known: Collection[str]) -> list[Call]:
+    """A completion's tool calls; BadAnswer for none, a tool not offered, or one without an own id or a JSON object."""
     if not completion.calls:
         raise BadAnswer("no tool was called")
     ids = {call.id for call in completion.calls}
     if "" in ids or len(ids) < len(completion.calls):
         raise BadAnswer("a tool call has no id of its own")
     for call in completion.calls:
+        if call.name not in known:
+            raise BadAnswer(f"there is no tool named {call.name}, but {', '.join(known)}")
         if not isinstance(_arguments(call), dict):
             raise BadAnswer(f"the arguments of {call.name} are not a JSON object")
     return completion.calls

@@ -76,16 +76,23 @@ async def _turn() -> None:
     await asyncio.sleep(0)
 
 
+def asked(*given: str) -> Completion:
+    """The tool `t` is called with each id."""
+    answer = Completion()
+    calls = [{"index": n, "id": id_, "function": {"name": "t", "arguments": "{}"}} for n, id_ in enumerate(given)]
+    answer.feed("data: " + json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
+    return answer
+
+
 @pytest.mark.parametrize("ids", [("", "b"), ("a", "a")])
 def test_tool_calls_without_an_id_of_their_own_cannot_be_used(ids: tuple[str, str]):
     """Their events could not be told apart; found by corrupting the model's stream."""
-
-    def asked(*given: str) -> Completion:
-        answer = Completion()
-        calls = [{"index": n, "id": id_, "function": {"name": "t", "arguments": "{}"}} for n, id_ in enumerate(given)]
-        answer.feed("data: " + json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
-        return answer
-
-    assert [call.id for call in called(asked("a", "b"))] == ["a", "b"]
+    assert [call.id for call in called(asked("a", "b"), ("t",))] == ["a", "b"]
     with pytest.raises(BadAnswer, match="id of its own"):
-        called(asked(*ids))
+        called(asked(*ids), ("t",))
+
+
+def test_a_call_of_a_tool_that_was_not_offered_cannot_be_used():
+    """It is the model's mistake, which is asked again, and no failure of a tool."""
+    with pytest.raises(BadAnswer, match="no tool named t, but u, v"):
+        called(asked("a"), ("u", "v"))
