@@ -40,6 +40,11 @@ class Connection:
         return self._loop.time() - self._began
 
     @property
+    def opaque(self) -> str:
+        """Why one of its ends is not understood any more, such as TLS; empty while both are."""
+        return (self.stage.client.opaque or self.stage.server.opaque) if self.stage is not None else ""
+
+    @property
     def toxics(self) -> list[Toxic]:
         """The faults it has, upstream first; in a direction those on messages, then those of the chain, in order."""
         named = self.stage.toxics if self.stage is not None else []

@@ -41,7 +41,10 @@ def hits(one: Toxic) -> list[dict[str, Any]]:
 
 
 def connection(one: Connection) -> dict[str, Any]:
-    """An open connection: its ends, its age in seconds, and the toxics on it with their hits on this one."""
+    """An open connection: its ends, its age in seconds, the toxics on it with their hits on this one.
+
+    With `opaque`, such as TLS, where it is not understood any more: no fault on messages strikes it then.
+    """
     struck = [
         {"name": t.name, "type": t.kind.name, "stream": t.stream, **_struck(t.struck.get(one.number, NEVER))}
         for t in one.toxics
@@ -49,6 +52,7 @@ def connection(one: Connection) -> dict[str, Any]:
     return {
         "number": one.number, "client": one.client.peer, "upstream": one.server.peer,
         "age": round(one.age, 3), "toxics": struck,
+        **({"opaque": one.opaque} if one.opaque else {}),
     }  # fmt: skip
 
 

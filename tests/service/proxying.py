@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -47,19 +48,20 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     while data := await reader.read(1 << 16):
         writer.write(data)
         await writer.drain()
-    writer.write_eof()
+    if writer.can_write_eof():  # not with TLS
+        writer.write_eof()
 
 
 class Upstream:
     """A TCP server; `came` holds every connection it accepted, as its streams."""
 
-    def __init__(self, handler: Handler = echo, port: int = 0) -> None:
-        self._handler, self._port = handler, port
+    def __init__(self, handler: Handler = echo, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self._handler, self._port, self._tls = handler, port, tls
         self.came: asyncio.Queue[Streams] = asyncio.Queue()
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -85,8 +87,8 @@ async def idle(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> 
 
 
 @contextlib.asynccontextmanager
-async def connection(port: int) -> AsyncIterator[Streams]:
-    reader, writer = await within(asyncio.open_connection("127.0.0.1", port))
+async def connection(port: int, **tls: Any) -> AsyncIterator[Streams]:
+    reader, writer = await within(asyncio.open_connection("127.0.0.1", port, **tls))
     try:
         yield reader, writer
     finally:

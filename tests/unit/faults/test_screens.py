@@ -13,7 +13,10 @@ from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.message import MessageKind, MessageWay, Screen
 from netra_sim.faults.link import MOST_HELD
 from netra_sim.faults.toxic import Toxic
-from netra_sim.faults.wire.base import Message, Stream
+from netra_sim.faults.wire.base import Conversation, Message, Stream
+from netra_sim.faults.wire.http import Http
+from netra_sim.faults.wire.postgres import Postgres
+from netra_sim.faults.wire.resp import Resp
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.rng import Rng
 from tests.unit.faults.crossing import STREAMS, Crossing
@@ -193,6 +196,21 @@ def test_any_interleaving_conserves_the_messages(data: st.DataObject) -> None:
         it.stage.remove(toxic)
     assert sorted(it.said().split(b"\n")) == sorted(text.split(b"\n"))
     assert (it.out["upstream"].ends, it.loop.pending) == (1, 0)
+
+
+@given(st.sampled_from([Postgres, Resp, Http]), st.lists(st.tuples(st.sampled_from(STREAMS), st.binary(max_size=40))))
+def test_garbage_never_raises_out_of_the_link(kind: type[Conversation], fed: list[tuple[Stream, bytes]]) -> None:
+    """Every kind stands in its way, and nothing of it is what they name."""
+    it = Crossing(kind())
+    toxics = [it.set(slow(name, {"text": "^what it never says$"}), name=name) for name in ON_MESSAGES]
+    for stream, data in fed:
+        it.feed(data, stream)
+    for stream in STREAMS:
+        it.links[stream].ended()
+    for stream in STREAMS:
+        assert it.said(stream) == b"".join(data for to, data in fed if to == stream)
+        assert it.out[stream].ends == 1
+    assert [(toxic.errors, toxic.hits) for toxic in toxics] == [(0, 0)] * len(toxics)
 
 
 @dataclass(frozen=True)
