@@ -1,5 +1,7 @@
 """Proxies made, listed, changed and removed by toxiproxy-python and toxiproxy-node-client."""
 
+import time
+
 import pytest
 
 from tests.clients.peers import Node, Peer, Python, Refused
@@ -103,10 +105,14 @@ async def test_node_moves_a_proxy(node_client: Node, upstream: Upstream) -> None
         assert await said(streams, b"hello") == b"hello"
 
 
-async def test_node_changes_a_toxic(node_client: Node) -> None:
-    await node_client.create("db", "127.0.0.1:9", ANY)
+async def test_node_changes_a_toxic_and_the_change_acts(node_client: Node, upstream: Upstream) -> None:
+    made = await node_client.create("db", upstream.address, ANY)
     body = {"name": "it", "type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 5}}
     told = await node_client.do("add", "db", body)
     assert told == {**body, "attributes": {"latency": 5, "jitter": 0}}
-    changed = await node_client.do("change", "db", "it", {**told, "attributes": {"latency": 9, "jitter": 1}})
-    assert changed == await node_client.toxic("db", "it") == {**told, "attributes": {"latency": 9, "jitter": 1}}
+    change = {**told, "toxicity": 1, "attributes": {"latency": 101, "jitter": 1}}
+    assert await node_client.do("change", "db", "it", change) == await node_client.toxic("db", "it") == change
+    async with connection(port(made)) as streams:
+        begun = time.monotonic()
+        assert await said(streams, b"hello") == b"hello"
+        assert time.monotonic() - begun >= 0.095
