@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf, isfinite
 from statistics import median
 
 from netra_sim.checks.evidence import (
@@ -67,28 +68,31 @@ def slowdown(
     name: str = "slowdown",
     proves: tuple[str, ...] = (),
 ) -> Check:
-    """In each outage the median of the ops that succeed is less than `factor` times the one before the first fault."""
+    """In each outage the median of the ops begun in it is less than `factor` times that of successes before any fault.
+
+    An op that does not succeed counts as one without end. An outage in which fewer than ENOUGH began is unknown.
+    """
 
     def judge(history: History) -> Finding:
-        ops = [op for op in named(history, f) if op.outcome == "ok" and op.seconds is not None]
         outages = list(_outages(history, dependency))
         first = min((t for fault in history.faults() if (t := fault.fired) is not None), default=history.start)
-        before = _median([op for op in ops if op.end is not None and op.end <= first])
+        ops = named(history, f)
+        before = _median([op for op in ops if op.outcome == "ok" and op.end is not None and op.end <= first])
         if before is None:
             return unknown(f"Fewer than {ENOUGH} {nouns(f)} succeeded before the first fault.")
         found = [(fault, _median([op for op in ops if _within(op, fault)])) for fault in outages]
         few = next((fault for fault, took in found if took is None), None)
         if few is not None or not found:
-            return unknown(f"Fewer than {ENOUGH} {nouns(f)} succeeded during the {few.kind if few else 'outage'}.")
+            return unknown(f"Fewer than {ENOUGH} {nouns(f)} began during the {few.kind if few else 'outage'}.")
         times = [(fault, took / before) for fault, took in found if took is not None]
         bad: list[Facts] = [
-            {"t": at(history, fault.fired or 0), "fault": fault.kind, "times": round(ratio, 2)}
+            {"t": at(history, fault.fired or 0), "fault": fault.kind, "times": _times(ratio)}
             for fault, ratio in times
             if ratio >= factor
         ]
-        shares = ", ".join(f"{fault.kind} {ratio:.1f}x" for fault, ratio in times)
+        shares = ", ".join(f"{fault.kind} {_times(ratio)}" for fault, ratio in times)
         told = f"Of a median of {before * 1000:.1f} ms before: {shares}."
-        return Finding("fail" if bad else "pass", told, notable(bad, lambda facts: float(facts["times"])))
+        return Finding("fail" if bad else "pass", told, notable(bad))
 
     expected = f"While {dependency} is out, the {nouns(f)} take less than {factor:g} times as long as before."
     return Check(name, expected, proves, judge)
@@ -181,5 +185,9 @@ def _answered(op: Op, limits: dict[str, float]) -> bool:
 
 
 def _median(ops: list[Op]) -> float | None:
-    times = [op.seconds for op in ops if op.seconds is not None]
+    times = [op.seconds if op.outcome == "ok" and op.seconds is not None else inf for op in ops]
     return median(times) if len(times) >= ENOUGH else None
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}x" if isfinite(ratio) else "half or more failed"
