@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.faults.plan import SCRIPT, STREAMS, Plan, Step
+from netra_sim.faults.process import Killable, OnProcess, chosen
 from netra_sim.faults.script import Rules
-from netra_sim.kernel.errors import BadValue, UnknownName
-from netra_sim.kernel.history import HistoryWriter, Record
+from netra_sim.kernel.errors import BadValue
+from netra_sim.kernel.history import HistoryWriter
 
 EARLY = 5.0  # the proxy's own lease outlives ours by this many seconds: it acts only when we are gone
-
-
-class Killable(Protocol):
-    """A process that faults may strike."""
-
-    name: str
-
-    async def kill(self) -> None:
-        """SIGKILL."""
-        ...
-
-    async def restart(self) -> None:
-        """Start it again on the same data and port."""
-        ...
-
-    async def pause(self) -> None:
-        """Freeze it."""
-        ...
-
-    async def resume(self) -> None:
-        """Let it go on."""
-        ...
-
-    async def read_only(self) -> None:
-        """Refuse writes."""
-        ...
-
-    async def out_of_memory(self) -> None:
-        """Refuse what needs more memory."""
-        ...
-
-    async def restore(self) -> None:
-        """End both."""
-        ...
 
 
 class Scripted(Protocol):
@@ -75,13 +42,11 @@ class Nemesis:
     ) -> None:
         """`label` keeps the toxics of several plans on an edge apart; `struck` is called after each blow."""
         self._label, self._struck = label, struck
-        self._plan, self._control, self._killables = plan, control, killables
+        self._seed, self._control, self._killables = plan.seed, control, killables
         self._history, self._prefix, self._scripted = history, prefix, scripted
-        for step in plan.steps:
-            if step.on_process and step.target not in killables:
-                raise UnknownName(what="process", name=step.target, known=", ".join(killables))
-            if step.kind == SCRIPT and scripted is None:
-                raise BadValue(field="kind", value=SCRIPT, allowed="what needs no script: no model server was given")
+        self._steps = [self._aimed(number, step) for number, step in enumerate(plan.steps)]
+        if scripted is None and any(step.kind == SCRIPT for step in plan.steps):
+            raise BadValue(field="kind", value=SCRIPT, allowed="what needs no script: no model server was given")
 
     async def run(self) -> None:
         """Every step at its time; cancelled, it heals at once what it struck. FaultError when the proxy has gone."""
@@ -89,7 +54,7 @@ class Nemesis:
             (n, step, self._history.fault(None, step.kind, "planned", target=step.target, at=step.at, lease=step.lease,
                                           attributes=dict(step.attributes), stream=step.stream, on=step.on,
                                           nth=step.nth, **_named(step)))
-            for n, step in enumerate(self._plan.steps)
+            for n, step in enumerate(self._steps)
         ]  # fmt: skip
         try:
             async with asyncio.TaskGroup() as group:
@@ -99,9 +64,15 @@ class Nemesis:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors  # the first cancelled the others
 
+    def _aimed(self, number: int, step: Step) -> Step:
+        """With the process that it strikes as its target; UnknownName."""
+        return (
+            replace(step, target=chosen(step.target, self._killables, self._seed, number)) if step.on_process else step
+        )
+
     async def _step(self, number: int, step: Step, fault: int) -> None:
-        if step.on is not None:
-            await come(self._history, step.on, step.nth)
+        if step.trigger is not None:
+            await step.trigger.come(self._history)
         await self._history.clock.sleep(step.at)
         on = self._on(number, step)
         firing = asyncio.ensure_future(self._fire(on, step, fault))
@@ -113,21 +84,21 @@ class Nemesis:
             if step.heal and firing.exception() is None:
                 await _through(asyncio.ensure_future(self._heal(on, step, fault)))
 
-    def _on(self, number: int, step: Step) -> _OnWire | _OnProcess | _OnScript:
+    def _on(self, number: int, step: Step) -> _OnWire | OnProcess | _OnScript:
         if step.kind == SCRIPT and self._scripted is not None:
             return _OnScript(self._scripted, f"{step.kind}-{number}", step)
         if step.on_process:
-            return _OnProcess(self._killables[step.target], step)
+            return OnProcess(self._killables[step.target], step.kind, step.attributes)
         toxic = f"{self._label}{step.kind}-{number}"
-        return _OnWire(self._control, f"{self._prefix}{step.target}", toxic, step, self._plan.seed)
+        return _OnWire(self._control, f"{self._prefix}{step.target}", toxic, step, self._seed)
 
-    async def _fire(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
+    async def _fire(self, on: _OnWire | OnProcess | _OnScript, step: Step, fault: int) -> None:
         began = self._history.clock.now_ns()  # a kill takes a while, and what it hits meanwhile is its own
         hits = await on.strike()
         self._history.fault(fault, step.kind, "fired", target=step.target, hits=hits, began=began)
         self._struck()
 
-    async def _heal(self, on: _OnWire | _OnProcess | _OnScript, step: Step, fault: int) -> None:
+    async def _heal(self, on: _OnWire | OnProcess | _OnScript, step: Step, fault: int) -> None:
         hits = await on.heal()
         self._history.fault(fault, step.kind, "healed", target=step.target, hits=hits)
 
@@ -173,36 +144,6 @@ class _OnWire:
         self._hits[name] = int(left["hits"]) if left else self._hits[name]
 
 
-class _OnProcess:
-    """A step's blow to a process; it always hits."""
-
-    def __init__(self, process: Killable, step: Step) -> None:
-        self._process, self._kind = process, step.kind
-
-    async def strike(self) -> int:
-        process = self._process
-        match self._kind:
-            case "pause":
-                await process.pause()
-            case "read_only":
-                await process.read_only()
-            case "out_of_memory":
-                await process.out_of_memory()
-            case _:
-                await process.kill()
-        return 1
-
-    async def heal(self) -> int:
-        match self._kind:
-            case "pause":
-                await self._process.resume()
-            case "read_only" | "out_of_memory":
-                await self._process.restore()
-            case _:
-                await self._process.restart()
-        return 1
-
-
 class _OnScript:
     """A step's rules at the model server; what they struck is known when they are removed."""
 
@@ -219,17 +160,8 @@ class _OnScript:
 
 def _named(step: Step) -> dict[str, Any]:
     """What only some steps have."""
-    return {k: v for k, v in (("label", step.label), ("script", list(step.script))) if v}
-
-
-def come(history: HistoryWriter, type_: str, nth: int) -> asyncio.Future[Record]:
-    """Done when users have received so many frames of this type, from now on."""
-    number = itertools.count(1)
-    return history.first(lambda record: _frame(record, type_) and next(number) == nth)
-
-
-def _frame(record: Record, type_: str) -> bool:
-    return record.f == "frame" and record.phase == "seen" and record.value.get("type") == type_
+    told = {"label": step.label, "script": list(step.script), "after": step.after}
+    return {name: value for name, value in told.items() if value}
 
 
 async def _through(task: asyncio.Future[None]) -> None:

@@ -6,14 +6,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-from netra_sim.faults import kinds
+from netra_sim.faults import kinds, process
 from netra_sim.faults.kinds.message import MessageKind
+from netra_sim.faults.process import PROCESS_KINDS
+from netra_sim.faults.trigger import Trigger, frames
 from netra_sim.kernel.errors import BadValue, UnknownName
 
-STORE_KINDS = ("read_only", "out_of_memory")  # states of a running Redis
-PROCESS_KINDS = ("kill", "pause", "restart", *STORE_KINDS)
 SCRIPT = "script"  # the model server misbehaves by rules
 STREAMS = ("upstream", "downstream", "both")
 
@@ -22,12 +23,12 @@ STREAMS = ("upstream", "downstream", "both")
 class Step:
     """One fault: `at` seconds after the load begins, for `lease` seconds (None: to the end of the plan).
 
-    `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or kill, pause, restart of a process,
-    or read_only, out_of_memory of Redis, or `script`, which puts rules in force for this run at the model server.
+    `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or one of a process
+    (`netra_sim.faults.process`), or `script`, which puts rules in force for this run at the model server.
     `label` is its name for checks. `stream` may be `both`, but for kinds on messages: then it strikes both directions;
     left out it is the kind's own. With `on`, an event type such as `tool_executing`, `at` counts from the `nth` frame
-    of that type that users receive; where it never comes,
-    the step never fires.
+    of that type that users receive. With `after`, such as {"f": "chat", "phase": "ok", "nth": 3}, it counts from any
+    record of the history (`netra_sim.faults.trigger`). Where that never comes, the step never fires.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
 
@@ -43,6 +44,7 @@ class Step:
     label: str = ""
     on: str | None = None
     nth: int = 1
+    after: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """UnknownName or BadValue names the field that is wrong and what it takes."""
@@ -51,8 +53,6 @@ class Step:
             raise UnknownName(what="kind of fault", name=self.kind, known=", ".join(known))
         named = isinstance(self.target, str) and self.target != ""
         _must(named, "target", self.target, "an edge (postgres, redis, clickhouse, llm, edge, edge-2) or a process")
-        fits = self.kind not in STORE_KINDS or self.target == "redis"
-        _must(fits, "target", self.target, f"redis, for {self.kind}")
         _must(_number(self.at) and self.at >= 0, "at", self.at, "seconds, 0 or more")
         if self.stream == "":
             object.__setattr__(self, "stream", kinds.default_stream(self.kind))
@@ -65,6 +65,9 @@ class Step:
         _must(named, "on", self.on, "an event type, such as tool_executing, or nothing")
         whole = isinstance(self.nth, int) and not isinstance(self.nth, bool) and self.nth >= 1
         _must(whole and (self.nth == 1 or self.on is not None), "nth", self.nth, "1 or more, for a step with `on`")
+        _must(self.after is None or self.on is None, "after", self.after, "nothing, for a step with `on`")
+        if self.after is not None:
+            Trigger.parse(self.after)
         _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object")
         _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()
@@ -72,6 +75,9 @@ class Step:
 
     def _check_attributes(self) -> None:
         """A plan is written by hand: here, unlike in the API, an attribute that means nothing is an error."""
+        if self.on_process:
+            process.check(self.kind, self.target, self.attributes)
+            return
         known = [f.name for f in fields(kinds.KINDS[self.kind])] if self.kind in kinds.KINDS else []
         for name in self.attributes:
             if name not in known:
@@ -99,6 +105,13 @@ class Step:
         """Whether it strikes a process, not a wire."""
         return self.kind in PROCESS_KINDS
 
+    @property
+    def trigger(self) -> Trigger | None:
+        """What it waits for before its time counts."""
+        if self.after is not None:
+            return Trigger.parse(self.after)
+        return None if self.on is None else frames(self.on, self.nth)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -114,16 +127,27 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON."""
-        return json.dumps(
-            {"seed": self.seed, "steps": [{**asdict(s), "attributes": dict(s.attributes)} for s in self.steps]}
-        )
+        return json.dumps({"seed": self.seed, "steps": [_plain(asdict(s)) for s in self.steps]}, indent=2)
+
+    def save(self, path: Path) -> None:
+        """Store it as JSON."""
+        path.write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path) -> Plan:
+        """The plan stored there; BadValue or UnknownName names the field that is wrong and what it takes."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadValue(field="plan", value=str(path), allowed=f"a file of JSON ({error})") from error
+        return Plan.from_json(text)
 
     @staticmethod
     def from_json(text: str) -> Plan:
         """The plan of a file; BadValue or UnknownName names the field that is wrong and what it takes."""
         try:
             given = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadValue(field="plan", value=text[:60], allowed=f"JSON ({error})") from error
         if not isinstance(given, dict) or not isinstance(given.get("steps"), list):
             raise BadValue(field="plan", value=text[:60], allowed='an object with "steps", a list')
@@ -141,6 +165,15 @@ def _step(number: int, given: Any) -> Step:
         return Step(**given)
     except BadValue as error:
         raise BadValue(**{**error.facts, "field": f"{place}.{error.facts['field']}"}) from error
+    except UnknownName as error:
+        raise UnknownName(**{**error.facts, "what": f"{error.facts['what']} ({place})"}) from error
+
+
+def _plain(value: Any) -> Any:
+    """Whatever a caller took for an object or a list, as JSON has it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _known(given: Mapping[str, Any], place: str, of: type[Step] | type[Plan]) -> None:

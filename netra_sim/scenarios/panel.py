@@ -9,7 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from netra_sim.faults.kinds import ON_BYTES
-from netra_sim.faults.plan import PROCESS_KINDS, STORE_KINDS, STREAMS
+from netra_sim.faults.plan import STREAMS
+from netra_sim.faults.process import BLOWS, STORE_KINDS
 from netra_sim.kernel.errors import NetraError
 from netra_sim.reports import live
 from netra_sim.reports.notebook import show
@@ -70,8 +71,7 @@ class Panel:
         """What can befall the chosen target."""
         name, process = self._target.value
         states = STORE_KINDS if name == "redis" else ()
-        blows = [kind for kind in PROCESS_KINDS if kind not in STORE_KINDS or kind in states]
-        self._kind.options = blows if process else list(ON_BYTES)
+        self._kind.options = [*BLOWS, *states] if process else list(ON_BYTES)
         self._offer_attributes()
 
     def _offer_attributes(self, _change: Any = None) -> None:

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.faults.nemesis import Nemesis
-from netra_sim.faults.plan import PROCESS_KINDS, Plan, Step
+from netra_sim.faults.plan import Plan, Step
+from netra_sim.faults.process import PROCESS_KINDS
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.kernel.rng import Rng

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from netra_sim.externals.llm import script
 from netra_sim.faults.plan import SCRIPT
+from netra_sim.faults.trigger import Trigger, frames
 from netra_sim.kernel.errors import NotOurs
 from netra_sim.kernel.history import Fault, History
 from netra_sim.lab.lab import Lab
@@ -164,12 +165,13 @@ def faults(history: History) -> list[dict[str, Any]]:
 
 
 def _due(history: History, fault: Fault, loaded: int) -> int | None:
-    """From when a fault's time counts: the start of the load, or the event that it waits for, if that came."""
-    type_, nth = fault.value.get("on"), int(fault.value.get("nth", 1))
-    if type_ is None:
+    """From when a fault's time counts: the start of the load, or the record that it waits for, if that came."""
+    on, after, nth = (fault.value.get(name) for name in ("on", "after", "nth"))
+    if on is None and after is None:
         return loaded
-    come = (r.t for r in history.seen("frame") if r.t >= loaded and r.value.get("type") == type_)
-    return next(itertools.islice(come, nth - 1, None), None)
+    trigger = frames(on, int(nth or 1)) if on is not None else Trigger.parse(after)
+    come = (r.t for r in history.records if r.t >= loaded and trigger.fits(r))
+    return next(itertools.islice(come, trigger.nth - 1, None), None)
 
 
 def _control(control: Control, history: History, conviction: dict[str, Any]) -> dict[str, Any]:

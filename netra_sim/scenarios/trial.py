@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netra_sim.faults.control import FaultControl
-from netra_sim.faults.nemesis import Nemesis, come
+from netra_sim.faults.nemesis import Nemesis
 from netra_sim.faults.plan import Plan
 from netra_sim.faults.residue import residue
 from netra_sim.faults.script import ScriptControl
@@ -115,7 +115,7 @@ class Trial:
             if self.watch:
                 beside.append(ticking(history, lambda: len(online), self.watch))
             tasks = [group.create_task(each) for each in beside]
-            late = next((come(history, step.on, step.nth) for step in steps if step.on is not None), None)
+            late = next((step.trigger.come(history) for step in steps if step.trigger), None)
             plan = arrivals(Rng(p.seed).child("users"), p.users, p.window)
             await drive(plan, life, history, self.scenario.lasts(p), late)
             for task in tasks:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from netra_sim.checks.verdict import Check, Finding, judge
 from netra_sim.faults.nemesis import EARLY, Nemesis
 from netra_sim.faults.plan import Plan, Step
 from netra_sim.faults.residue import residue
@@ -80,6 +81,15 @@ class Process:
         self.done.append("restart")
         self.alive = True
 
+    async def limit(self, what: str, more: int) -> None:
+        self.done.append(f"{more} more {what}")
+
+    async def unlimit(self, what: str) -> None:
+        self.done.append(f"{what} as before")
+
+    async def offset_clock(self, seconds: float) -> None:
+        self.done.append(f"clock {seconds:+}")
+
     async def pause(self) -> None:
         self.done.append("pause")
         self.paused = True
@@ -95,7 +105,9 @@ class Stage:
     def __init__(self, *steps: Step) -> None:
         self.clock, self.control, self.process = ManualClock(), Control(), Process()
         self.history = HistoryWriter(self.clock)
-        self.nemesis = Nemesis(Plan(steps), self.control, {"postgres": self.process}, self.history, prefix="run/")  # type: ignore[arg-type]
+        self.worker = Process()
+        processes = {"postgres": self.process, "worker-1": self.worker}
+        self.nemesis = Nemesis(Plan(steps), self.control, processes, self.history, prefix="run/")  # type: ignore[arg-type]
         self.task = asyncio.ensure_future(self.nemesis.run())
 
     async def until(self, seconds: float) -> None:
@@ -229,6 +241,87 @@ async def test_process_faults(kind: str, done: list[str], healed: int) -> None:
     assert at.process.done == done
     assert at.told == [(0, kind, "planned"), (1, kind, "fired"), (healed, kind, "healed")]
     assert at.history.freeze().faults()[0].hits == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "done"),
+    [
+        ("limit_files", {"more": 3}, ["3 more files", "files as before"]),
+        ("limit_memory", {}, ["0 more memory", "memory as before"]),
+        ("clock_offset", {"seconds": -90}, ["clock -90", "clock +0"]),
+    ],
+)
+async def test_a_worker_is_limited_or_given_a_wrong_clock_for_a_lease(
+    kind: str, attributes: dict[str, Any], done: list[str]
+) -> None:
+    at = Stage(Step(kind, "worker-1", 1, 3, attributes))
+    await at.until(2)
+    assert at.worker.done == done[:1]
+    await at.until(5)
+    await at.task
+    assert at.worker.done == done
+    assert at.told == [(0, kind, "planned"), (1, kind, "fired"), (4, kind, "healed")]
+
+
+async def test_the_seed_chooses_the_worker_and_the_history_names_it() -> None:
+    struck: dict[int, str] = {}
+    for seed in range(20):
+        workers, history = (
+            {"worker-1": Process(), "worker-2": Process(), "redis": Process()},
+            HistoryWriter(ManualClock()),
+        )
+        plan = Plan([Step("kill", "worker", 0, 0)], seed)
+        for _ in range(2):
+            await Nemesis(plan, Control(), workers, history, prefix="").run()  # type: ignore[arg-type]
+        first, second = history.freeze().faults()
+        assert first.target == second.target
+        struck[seed] = first.target
+        assert workers[first.target].done == ["kill", "restart"] * 2
+    assert set(struck.values()) == {"worker-1", "worker-2"}
+
+
+async def test_where_there_are_no_workers_none_is_chosen() -> None:
+    with pytest.raises(UnknownName, match="redis"):
+        Nemesis(Plan([Step("kill", "worker", 1)]), Control(), {"redis": Process()}, HistoryWriter(ManualClock()), "")  # type: ignore[arg-type]
+
+
+async def test_a_step_waits_for_the_nth_record_of_its_kind() -> None:
+    after = {"f": "chat", "phase": "ok", "actor": "user-1", "value": {"route": "triage"}, "nth": 2}
+    at = Stage(Step("down", "redis", 0.5, 1, after=after))
+    await at.until(1)
+    chats = [
+        ("user-1", "triage", "ok"),
+        ("user-1", "triage", "fail"),
+        ("user-2", "triage", "ok"),
+        ("user-1", "data", "ok"),
+    ]
+    for actor, route, outcome in chats:
+        op = at.history.invoke(actor, "chat")
+        at.history.complete(op, actor, "chat", outcome, route=route)  # type: ignore[arg-type]
+    await at.until(5)
+    assert at.control.toxics == {}
+    at.history.complete(at.history.invoke("user-1", "chat"), "user-1", "chat", "ok", route="triage")
+    await at.until(9)
+    await at.task
+    assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (5.5, "fired"), (6.5, "healed")]
+    assert at.history.freeze().faults()[0].value["after"] == after
+
+
+async def test_one_fault_may_follow_another() -> None:
+    at = Stage(Step("pause", "postgres", 1, 2), Step("down", "redis", 0.5, 1, after={"f": "pause", "phase": "healed"}))
+    await at.until(9)
+    await at.task
+    assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (3.5, "fired"), (4.5, "healed")]
+
+
+async def test_a_record_that_never_comes_leaves_every_verdict_unknown() -> None:
+    at = Stage(Step("kill", "worker", 0, 1, after={"f": "chat", "phase": "ok", "nth": 3}))
+    await at.until(100)
+    await at.stop()
+    verdict = judge(Check("c", "e", (), lambda _: Finding("pass", "All was well.")), at.history.freeze())
+    assert verdict.outcome == "unknown"
+    assert "never struck (kill on worker-" in verdict.observed
+    assert at.worker.done == []
 
 
 async def test_a_process_that_is_unknown_is_refused_before_anything_starts() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.faults import kinds
-from netra_sim.faults.plan import PROCESS_KINDS, Plan, Step
+from netra_sim.faults.plan import Plan, Step
+from netra_sim.faults.process import BLOWS, PROCESS_KINDS
 from netra_sim.kernel.errors import BadValue, UnknownName, UsageError
 
 GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
@@ -36,6 +39,30 @@ GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
         ({"on": "hello", "nth": 0}, "nth", "1 or more"),
         ({"on": "hello", "nth": True}, "nth", "1 or more"),
         ({"nth": 2}, "nth", "for a step with `on`"),
+        ({"after": "chat"}, "after", "an object"),
+        ({"after": {}}, "after", '"f"'),
+        ({"after": {"f": ""}}, "after.f", "an operation"),
+        ({"after": {"f": "chat"}, "on": "hello"}, "after", "nothing, for a step with `on`"),
+        ({"after": {"f": "chat"}, "nth": 2}, "nth", "for a step with `on`"),
+        ({"after": {"f": "chat", "phase": "planned"}}, "after.phase", "invoke, ok, fail"),
+        ({"after": {"f": "chat", "phase": ["ok"]}}, "after.phase", "invoke, ok, fail"),
+        ({"after": {"f": "chat", "actor": 1}}, "after.actor", "user-1"),
+        ({"after": {"f": "chat", "value": "x"}}, "after.value", "an object"),
+        ({"after": {"f": "chat", "nth": 0}}, "after.nth", "1 or more"),
+        ({"after": {"f": "chat", "nth": True}}, "after.nth", "1 or more"),
+        ({"kind": "kill", "target": "proxy"}, "target", "a service or a worker"),
+        ({"kind": "limit_files", "attributes": {"more": -1}}, "attributes.more", "0 or more"),
+        ({"kind": "limit_files", "attributes": {"more": True}}, "attributes.more", "an integer"),
+        ({"kind": "limit_memory", "attributes": {"more": 1.5}}, "attributes.more", "an integer"),
+        ({"kind": "clock_offset", "attributes": {"seconds": 5}}, "target", "worker"),
+        ({"kind": "clock_offset", "target": "worker"}, "attributes.seconds", "not 0"),
+        ({"kind": "clock_offset", "target": "worker", "attributes": {"seconds": "5"}}, "attributes.seconds", "seconds"),
+        (
+            {"kind": "clock_offset", "target": "worker", "attributes": {"seconds": 1e300}},
+            "attributes.seconds",
+            "century",
+        ),
+        ({"kind": "cut", "attributes": {"match": {"nth": 0}}}, "match.nth", "1"),
         ({"toxicity": 1.1}, "toxicity", "0 to 1"),
         ({"toxicity": -0.1}, "toxicity", "0 to 1"),
         ({"toxicity": "half"}, "toxicity", "0 to 1"),
@@ -67,6 +94,8 @@ def test_a_bad_value_is_refused_with_its_field_and_what_it_takes(bad: dict[str, 
         ({"kind": "gremlin"}, "gremlin", [*kinds.KINDS, *PROCESS_KINDS]),
         ({"attributes": {"latencyy": 5}}, "latencyy", ["latency", "jitter"]),
         ({"kind": "kill", "attributes": {"signal": 9}}, "signal", ["none"]),
+        ({"kind": "limit_files", "attributes": {"files": 9}}, "files", ["more"]),
+        ({"after": {"f": "chat", "fase": "ok"}}, "fase", ["phase", "actor", "value", "nth"]),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(bad: dict[str, Any], name: str, known: list[str]) -> None:
@@ -74,6 +103,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones(bad: dict[str, Any], nam
         Step(**{**GOOD, **bad})
     assert told.value.facts["name"] == name
     assert all(word in str(told.value) for word in known)
+    with pytest.raises(UnknownName, match=r"\(steps\[1\]\)"):
+        Plan.from_json(json.dumps({"steps": [GOOD, {**GOOD, **bad}]}))
 
 
 @pytest.mark.parametrize("missing", ["kind", "target", "at"])
@@ -103,6 +134,15 @@ def test_json_that_is_no_plan_is_refused(text: str, says: str) -> None:
 
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)
+AFTER = st.fixed_dictionaries(
+    {"f": st.sampled_from(["chat", "kill"])},
+    optional={
+        "phase": st.sampled_from(["ok", "fired", None]),
+        "actor": st.sampled_from(["user-1", None]),
+        "value": st.dictionaries(st.text(), st.none() | st.text() | st.integers()),
+        "nth": st.integers(1, 99),
+    },
+)
 STEPS = st.one_of(
     st.builds(
         Step,
@@ -116,7 +156,15 @@ STEPS = st.one_of(
         heal=st.booleans(),
         on=st.none() | st.sampled_from(["agent_started", "tool_executing"]),
     ),
-    st.builds(Step, kind=st.sampled_from(("kill", "pause", "restart")), target=st.text(min_size=1), at=SECONDS),
+    st.builds(Step, kind=st.sampled_from(BLOWS), target=st.text(min_size=1).filter(lambda t: t != "proxy"), at=SECONDS),
+    st.builds(
+        Step,
+        kind=st.sampled_from(("limit_files", "limit_memory")),
+        target=st.sampled_from(["worker", "worker-2", "llm"]),
+        at=SECONDS,
+        attributes=st.fixed_dictionaries({}, optional={"more": st.integers(0, 999)}),
+        after=st.none() | AFTER,
+    ),
     st.builds(
         Step,
         kind=st.just("script"),
@@ -134,6 +182,45 @@ def test_a_plan_survives_json(steps: list[Step], seed: int) -> None:
     assert Plan.from_json(plan.to_json()) == plan
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+KIND = st.sampled_from([*kinds.KINDS, *PROCESS_KINDS, "script"])
+
+
+@given(KIND, st.dictionaries(st.sampled_from([field.name for field in fields(Step)]), JSON, max_size=3))
+def test_whatever_a_file_holds_it_is_a_plan_or_refused_by_name(kind: str, given: dict[str, Any]) -> None:
+    try:
+        plan = Plan.from_json(json.dumps({"steps": [{**GOOD, "kind": kind, **given}]}))
+    except (BadValue, UnknownName) as error:
+        assert str(error)
+    else:
+        assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_plan_is_stored_and_comes_back_and_a_bad_file_is_told(tmp_path: Path) -> None:
+    plan = Plan([Step("limit_memory", "worker", 1, 2, {"more": 64}, after={"f": "chat", "phase": "ok", "nth": 3})], 7)
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+    for path, content in (
+        (tmp_path / "none.json", None),
+        (tmp_path / "bytes.json", b"\xff"),
+        (tmp_path / "deep", DEEP),
+    ):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(BadValue, match="plan"):
+            Plan.load(path)
+
+
+DEEP = b"[" * 100_000
+
+
 def test_which_steps_strike_processes() -> None:
-    assert all(Step(kind, "redis", 0).on_process for kind in PROCESS_KINDS)
+    for kind in PROCESS_KINDS:
+        clock = kind == "clock_offset"
+        step = Step(kind, "worker-1" if clock else "redis", 0, attributes={"seconds": -90} if clock else {})
+        assert step.on_process
     assert not any(Step(kind, "x", 0).on_process for kind in kinds.KINDS)
