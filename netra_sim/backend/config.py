@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     access_life: Seconds = 900.0
     refresh_life: Seconds = 7 * 86400.0
     clock_skew: float = Field(60.0, ge=0, allow_inf_nan=False)
+    clock_offset: float = Field(0.0, allow_inf_nan=False)  # real seconds, not scaled
 
     heartbeat: Seconds = 25.0
     authentication_timeout: Seconds = 10.0
@@ -54,6 +56,10 @@ class Settings(BaseModel):
     outbound_frames: Count = 200
     outbound_burst: Count = 1000
     replay_kept: Count = 1000
+
+    def wall(self) -> float:
+        """The time of day in seconds since 1970, as this worker's clock has it: tokens begin and end by it."""
+        return time.time() + self.clock_offset
 
     def scaled(self, seconds: float) -> float:
         """A timeout, pause or life, as it is at this time scale."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -95,6 +97,17 @@ class FaultControl:
             raise FaultError(detail=f"The fault proxy does not answer: {error!r}.") from error
         raise FaultError(detail="The fault proxy has gone.")
 
+    @contextlib.asynccontextmanager
+    async def there(self) -> AsyncIterator[None]:
+        """Within, the end of the proxy process ends at once, with FaultError, whatever is done."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self.gone())
+                yield
+                watch.cancel()
+        except BaseExceptionGroup as errors:
+            raise _cause(errors) from errors
+
     async def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
         try:
             answer = await self._client.request(method, path, json=body)
@@ -105,3 +118,10 @@ class FaultControl:
         if answer.is_error:
             raise FaultError(detail=f"The fault proxy refused {method} {path}: {answer.text.strip()}")
         return answer.json() if answer.content else None
+
+
+def _cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What the proxy's end is to blame for if it has gone, else what went wrong first."""
+    lost = errors.subgroup(FaultError)
+    first = (lost or errors).exceptions[0]
+    return _cause(first) if isinstance(first, BaseExceptionGroup) else first

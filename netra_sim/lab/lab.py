@@ -25,6 +25,7 @@ from netra_sim.lab.spawn import Command, Process, environment
 
 WORKER = (sys.executable, "-m", "netra_sim.backend", "serve")
 PRELOAD = ("netra_sim.backend.preload",)  # by name: the lab knows of the backend how to start it, and no more
+CLOCK = "NETRA_CLOCK_OFFSET"
 MIGRATE = (sys.executable, "-m", "netra_sim.backend", "migrate", "--url")
 WORKER_LOGS = 8  # how many stopped workers' logs are still told
 
@@ -143,7 +144,7 @@ class Lab:
         """Start a backend worker with these variables beside this process's own; it is ready, and has a `port`."""
         self._made += 1
         name = env.get("NETRA_WORKER", f"worker-{self._made}")
-        child = Child(name, self._worker, {**env, "NETRA_PORT": PORT})
+        child = Child(name, self._worker, {**env, "NETRA_PORT": PORT}, clock=CLOCK)
         server = Server(child, self._place.folder(f"workers/{self._made}"), self._nursery)
         self._workers.append(server)
         await server.start()

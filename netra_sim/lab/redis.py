@@ -62,14 +62,15 @@ class Redis(Owned):
             await client.config_set("maxmemory-policy", self.settings.get("maxmemory-policy", "noeviction"))
 
     async def altered(self) -> list[dict[str, Any]]:
-        """Whether it was left read-only or without memory; one that does not run is neither."""
+        """Whether it was left limited, read-only or without memory; one that does not run is none of these."""
+        limited = await super().altered()
         if not self.alive or self.paused:
-            return []
+            return limited
         async with self._client() as client:
             role = (await client.info("replication"))["role"]
             memory = (await client.config_get("maxmemory"))["maxmemory"]
         left = {"read-only server": role != "master", "server without memory": memory == "1"}
-        return [{"what": what, "name": self.name} for what, is_so in left.items() if is_so]
+        return [*limited, *({"what": what, "name": self.name} for what, is_so in left.items() if is_so)]
 
     def _client(self) -> redis.asyncio.Redis:
         import redis.asyncio

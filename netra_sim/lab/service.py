@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from netra_sim.kernel.errors import LabError, NotOurs, PortTaken, StartFailed, Unreachable
 from netra_sim.lab import ports
+from netra_sim.lab.limits import Limits
 from netra_sim.lab.settings import redact
 from netra_sim.lab.spawn import Process, tail
 
@@ -70,6 +71,18 @@ class Service(ABC):
     async def resume(self) -> None:
         """Let a frozen one go on."""
 
+    @abstractmethod
+    async def limit(self, what: str, more: int) -> None:
+        """Give it and its children so many more `files`, or MB of `memory`, than each holds; LabError if it cannot."""
+
+    @abstractmethod
+    async def unlimit(self, what: str) -> None:
+        """Give them their former limit of `files` or `memory` back."""
+
+    async def offset_clock(self, seconds: float) -> None:
+        """Start it again with a clock that is wrong by so much; LabError where it has no clock of its own."""
+        raise LabError(detail=f"{self.name} has no clock of its own that could be wrong by {seconds:g} s.")
+
     async def read_only(self) -> None:
         """Let it refuse writes; LabError where it has no such state."""
         raise LabError(detail=f"{self.name} cannot be made read-only.")
@@ -104,6 +117,7 @@ class Owned(Service):
         self.directory = directory
         self.port = port or 0
         self.process: Process | None = None
+        self._limits = Limits()
 
     @property
     def alive(self) -> bool:
@@ -169,6 +183,22 @@ class Owned(Service):
         """Let a frozen one go on."""
         if self.process is not None:
             self.process.resume()
+
+    async def limit(self, what: str, more: int) -> None:
+        """Give it and its children so many more `files`, or MB of `memory`, than each holds; LabError if it cannot."""
+        if self.process is None or not self.alive:
+            raise LabError(detail=f"The {what} of {self.name} cannot be limited: it does not run.")
+        self._limits.lower(self.process.pid, what, more)
+
+    async def unlimit(self, what: str) -> None:
+        """Give them their former limit of `files` or `memory` back, unless it was started again."""
+        if self.process is not None and self.alive:
+            self._limits.restore(self.process.pid, what)
+
+    async def altered(self) -> list[dict[str, Any]]:
+        """What is still limited, each as a small fact."""
+        left = self._limits.left(self.process.pid) if self.process is not None and self.alive else []
+        return [{"what": f"limited {what}", "name": self.name} for what in left]
 
     def log(self) -> str:
         """The last lines of its log."""
@@ -272,6 +302,18 @@ class Remote(Service):
     async def resume(self) -> None:
         """Raise NotOurs."""
         self._refuse("resume")
+
+    async def limit(self, what: str, more: int) -> None:
+        """Raise NotOurs."""
+        self._refuse(f"limit the {what} of")
+
+    async def unlimit(self, what: str) -> None:
+        """Raise NotOurs."""
+        self._refuse(f"restore the {what} of")
+
+    async def offset_clock(self, seconds: float) -> None:
+        """Raise NotOurs."""
+        self._refuse("set the clock of")
 
     async def read_only(self) -> None:
         """Raise NotOurs."""

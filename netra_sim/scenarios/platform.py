@@ -10,8 +10,10 @@ from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 from netra_sim.faults.control import FaultControl
+from netra_sim.faults.process import PROXY
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.server import Server
+from netra_sim.lab.service import Service
 from netra_sim.users import workload
 
 Started = Callable[[str], contextlib.AbstractContextManager[None]]
@@ -22,12 +24,16 @@ PROTOCOLS = {"postgres": "postgres", "redis": "redis", "clickhouse": "http", "ll
 
 @dataclass(frozen=True)
 class Platform:
-    """Where users reach it; its database and its workers (name -> URL) past the proxies."""
+    """Where users reach it; its database and its workers (name -> URL) past the proxies.
+
+    `processes` are its workers as faults name them: worker-1, worker-2.
+    """
 
     entrances: tuple[str, ...]
     database_url: str
     logs_url: str
     workers: Mapping[str, str]
+    processes: Mapping[str, Service]
 
     @property
     def url(self) -> str:
@@ -81,7 +87,7 @@ async def platform(
             "NETRA_PARTS": f"netra_sim.defects:{defect}" if defect else "",
             **settings,
         }
-        names = [f"{name}-worker-{n}" for n in range(1, WORKERS + 1)]
+        names = [f"{name}-{worker}" for worker in worker_names()]
         with started("workers"):
             workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
         stack.push_async_callback(_stop, lab, workers)
@@ -89,12 +95,28 @@ async def platform(
         http = "http" if lab.protocols else ""
         edges = [await _edge(stack, control, f"{name}/{edge}", upstream, http) for edge in edge_names(entrances)]
         direct_workers = {name: f"http://127.0.0.1:{worker.port}" for name, worker in zip(names, workers, strict=True)}
-        yield Platform(tuple(f"http://127.0.0.1:{port}" for port in edges), database, logs, direct_workers)
+        processes = dict(zip(worker_names(), workers, strict=True))
+        yield Platform(tuple(f"http://127.0.0.1:{port}" for port in edges), database, logs, direct_workers, processes)
 
 
 def edge_names(entrances: int) -> list[str]:
     """`edge`, `edge-2`, ...: so many entrances for users."""
     return ["edge", *(f"edge-{n}" for n in range(2, entrances + 1))]
+
+
+def worker_names() -> list[str]:
+    """`worker-1`, `worker-2`: the workers of a platform, as faults name them."""
+    return [f"worker-{n}" for n in range(1, WORKERS + 1)]
+
+
+def services(lab: Lab) -> dict[str, Service]:
+    """All that runs in a lab and may be struck: all but the proxy, which the faults are in."""
+    return {service.name: service for service in lab.services if service.name != PROXY}
+
+
+def service_edges(lab: Lab) -> list[str]:
+    """Where proxies stand between the workers and a lab's services."""
+    return [name for name in PROTOCOLS if name != "clickhouse" or lab.clickhouse is not None]
 
 
 async def _logs(lab: Lab, name: str) -> str:

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netra_sim.externals.llm import script
-from netra_sim.faults.plan import SCRIPT
+from netra_sim.faults.plan import SCRIPT, Step
+from netra_sim.faults.process import LIMITS, chosen
 from netra_sim.faults.trigger import Trigger, frames
-from netra_sim.kernel.errors import NotOurs
+from netra_sim.kernel.errors import BadValue, NotOurs, UnknownName
 from netra_sim.kernel.history import Fault, History
+from netra_sim.lab import limits
 from netra_sim.lab.lab import Lab
+from netra_sim.lab.service import Service
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.judging import judged
+from netra_sim.scenarios.platform import edge_names, service_edges, services, worker_names
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.stopwatch import Stopwatch
 from netra_sim.scenarios.ticks import Watch
@@ -139,16 +143,28 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters) -> None:
-    """NotOurs when the plan strikes a process, or scripts a model, given by URL; BadValue for a wrong script."""
-    stores = {store.name: store for store in (lab.postgres, lab.redis)}
-    for step in scenario.plan(parameters):
-        store = stores.get(step.target)
-        if step.on_process and store is not None and not store.owned:
-            raise NotOurs(action=step.kind, service=step.target, setting=f"NETRA_{step.target.upper()}")
-        if step.kind == SCRIPT:
+    """NotOurs when a plan strikes a process, or scripts a model, given by URL; UnknownName for what is not there.
+
+    BadValue for a wrong script, or a fault that this system does not have.
+    """
+    edges, processes = [*service_edges(lab), *edge_names(scenario.entrances)], services(lab)
+    for step in (*scenario.plan(parameters), *(s for control in scenario.runs(parameters) for s in control.steps)):
+        if step.on_process:
+            chosen(step.target, [*processes, *worker_names()], parameters.seed, 0)
+            _refuse_process(step, processes.get(step.target))
+        elif step.kind == SCRIPT:
             script.parse(list(step.script))
             if not lab.llm.owned:
                 raise NotOurs(action=SCRIPT, service="llm", setting="NETRA_LLM")
+        elif step.target not in edges:
+            raise UnknownName(what="edge", name=step.target, known=", ".join(edges))
+
+
+def _refuse_process(step: Step, service: Service | None) -> None:
+    if service is not None and not service.owned:
+        raise NotOurs(action=step.kind, service=step.target, setting=f"NETRA_{step.target.upper()}")
+    if step.kind in LIMITS and not limits.possible():
+        raise BadValue(field="kind", value=step.kind, allowed="on this system, another: only Linux limits what runs")
 
 
 def faults(history: History) -> list[dict[str, Any]]:

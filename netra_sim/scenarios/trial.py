@@ -17,7 +17,7 @@ from netra_sim.kernel.history import History, HistoryWriter
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.service import Service
-from netra_sim.scenarios.platform import Platform, edge_names, platform
+from netra_sim.scenarios.platform import Platform, edge_names, platform, services
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.ticks import Watch, ticking
 from netra_sim.users import tenants, workload
@@ -49,6 +49,7 @@ class Trial:
     async def run(self) -> History:
         """Everything from an empty namespace to a frozen history; nothing of the trial is left afterwards."""
         label = f"control-{self.control.name}" if self.control else "history"
+        self.plan.save(self.folder / (f"{label}.plan.json" if self.control else "plan.json"))
         rng = Rng(self.parameters.seed).child("users")
         profile = self.scenario.profile(self.parameters)
         people = [persona(rng, n, profile) for n in range(1, self.parameters.users + 1)]
@@ -58,6 +59,7 @@ class Trial:
             async with (
                 self._up(history),
                 FaultControl(self.lab.proxy.url) as control,
+                control.there(),
                 ScriptControl(self.lab.llm_url, self.name) as model,
                 self._platform(control, history) as at,
             ):
@@ -104,9 +106,8 @@ class Trial:
         logs: list[workload.Log],
     ) -> None:  # fmt: skip
         """Load and faults side by side; the faults end with the load at the latest. Newcomers' logs join `logs`."""
-        p = self.parameters
-        steps = (*self.scenario.plan(p), *(self.control.steps if self.control else ()))
-        nemesis = Nemesis(Plan(steps, p.seed), control, self._killables, history, f"{self.name}/", model)
+        p, plan = self.parameters, self.plan
+        nemesis = Nemesis(plan, control, self._killables(at), history, f"{self.name}/", model)
         self._tell_entrances(history, people)
         online = set[int]()
         life = self._lives(at, history, people, online, logs)
@@ -115,9 +116,9 @@ class Trial:
             if self.watch:
                 beside.append(ticking(history, lambda: len(online), self.watch))
             tasks = [group.create_task(each) for each in beside]
-            late = next((step.trigger.come(history) for step in steps if step.trigger), None)
-            plan = arrivals(Rng(p.seed).child("users"), p.users, p.window)
-            await drive(plan, life, history, self.scenario.lasts(p), late)
+            late = next((step.trigger.come(history) for step in plan.steps if step.trigger), None)
+            coming = arrivals(Rng(p.seed).child("users"), p.users, p.window)
+            await drive(coming, life, history, self.scenario.lasts(p), late)
             for task in tasks:
                 task.cancel()  # what was not healed yet is healed now
 
@@ -153,8 +154,13 @@ class Trial:
             history.seen("run", "entrances", of=of)
 
     @property
-    def _killables(self) -> dict[str, Service]:
-        return {store.name: store for store in (self.lab.postgres, self.lab.redis)}
+    def plan(self) -> Plan:
+        """Its faults."""
+        steps = (*self.scenario.plan(self.parameters), *(self.control.steps if self.control else ()))
+        return Plan(steps, self.parameters.seed)
+
+    def _killables(self, at: Platform) -> dict[str, Service]:
+        return {**services(self.lab), **at.processes}
 
     async def _audit(
         self, at: Platform, control: FaultControl, model: ScriptControl, history: HistoryWriter, people: list[Persona]
@@ -163,5 +169,8 @@ class Trial:
         await audit_streams(self.lab.redis.url, f"{self.name}:", history)
         if self.lab.llm.owned:
             history.seen("auditor", "llm_calls", rows=await model.log())
-        left = [*await residue(control, f"{self.name}/", self._killables), *await self.lab.redis.altered()]
+        processes = self._killables(at)
+        left = await residue(control, f"{self.name}/", processes)
+        for process in processes.values():
+            left += await process.altered()
         history.seen("auditor", "residue", left=[*left, *await open_transactions(at.database_url)])

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import logging
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def welcome(settings: Settings, who: Principal, connection_id: str, last_seq: in
         "event": "connection_established",
         "connection_id": connection_id,
         "user_id": who.user_id,
-        "server_time": time.time(),
+        "server_time": settings.wall(),
         "resume_token": connection_id,
         "last_seq": last_seq,
         "worker": settings.worker,
@@ -236,7 +235,7 @@ class _Connection:
         await self._raw({"type": "websocket.send", "text": frame.decode()})
 
     def _token_life(self) -> float:
-        return max(0.0, self._who.expires - time.time())
+        return max(0.0, self._who.expires - self._g.settings.wall())
 
 
 async def _close(send: Send, error: Exception) -> None:

@@ -89,6 +89,15 @@ def test_a_skew_of_a_minute_is_forgiven(tokens: Tokens):
     tokens.verify(signed(nbf=time.time() + 50))
 
 
+def test_a_wrong_clock_signs_and_judges_by_its_own_time(tokens: Tokens):
+    fast, slow = (Tokens([KEY], SETTINGS.model_copy(update={"clock_offset": by})) for by in (3600.0, -3600.0))
+    early, late = (each.sign("u", "e", "free", "s")[0] for each in (fast, slow))
+    assert fast.verify(early).expires == pytest.approx(time.time() + 3600 + 900, abs=5)
+    assert (code(tokens, early), code(tokens, late)) == ("token_invalid", "token_expired")
+    assert (code(fast, signed()), code(slow, signed())) == ("token_expired", "token_invalid")
+    assert code(tokens, signed(iat=time.time() + 86_400)) == "token_invalid"
+
+
 def test_an_unknown_key_and_a_wrong_key_under_a_known_name_are_refused(tokens: Tokens):
     assert code(tokens, signed(OTHER)) == "token_invalid"
     assert code(tokens, signed(OTHER, kid=KEY.kid)) == "token_invalid"
