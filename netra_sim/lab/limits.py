@@ -67,9 +67,10 @@ class Limits:
         return [(process, former.get(process, former[family[0]])) for process in family]
 
     def _differs(self, process: psutil.Process, pair: Pair, what: str) -> bool:
+        now = pair
         with _told(process, what):
-            return _get(process, KINDS[what][0]) != pair
-        return False
+            now = _get(process, KINDS[what][0])
+        return now != pair
 
 
 def _files(process: psutil.Process, more: int) -> int:

@@ -4,10 +4,12 @@ import pytest
 
 from netra_sim.faults.plan import Step
 from netra_sim.kernel.clock import ManualClock
-from netra_sim.kernel.errors import BadValue, NotOurs
+from netra_sim.kernel.errors import BadValue, NotOurs, UnknownName
 from netra_sim.kernel.history import HistoryWriter
+from netra_sim.lab import limits
 from netra_sim.lab.lab import Lab
 from netra_sim.scenarios import provenance, registry, runner
+from netra_sim.scenarios.scenario import Control
 
 
 async def test_faults_are_told_in_seconds_since_the_start():
@@ -63,6 +65,41 @@ def test_a_script_for_a_model_that_is_not_ours_is_refused():
     with pytest.raises(NotOurs, match="NETRA_LLM"):
         remote = Lab(settings={"NETRA_LLM": "http://127.0.0.1:9/v1"})
         runner.refuse_what_is_not_ours(remote, scenario, scenario.parameters())
+
+
+def planned(*steps, controls=lambda _: ()):
+    return replace(registry.find("golden/chat"), plan=lambda _: steps, controls=controls, smoke=("c",))
+
+
+@pytest.mark.parametrize(
+    ("step", "known"),
+    [
+        (Step("kill", "mysql", 0.0), "postgres, redis, clickhouse, llm, worker-1, worker-2, worker"),
+        (Step("pause", "worker-3", 0.0), "worker-1, worker-2"),
+        (Step("latency", "edge-2", 0.0), "postgres, redis, clickhouse, llm, edge"),
+    ],
+)
+def test_a_target_that_is_not_there_is_refused_with_those_that_are(step: Step, known: str):
+    for scenario in (planned(step), planned(controls=lambda _: (Control("c", "why", (), steps=(step,)),))):
+        with pytest.raises(UnknownName, match=step.target) as told:
+            runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
+        assert known in told.value.facts["known"]
+
+
+@pytest.mark.parametrize("kind", ["kill", "limit_files"])
+def test_a_process_that_is_not_ours_is_refused(kind: str):
+    scenario, remote = planned(Step(kind, "llm", 0.0)), Lab(settings={"NETRA_LLM": "http://127.0.0.1:9/v1"})
+    with pytest.raises(NotOurs, match="NETRA_LLM"):
+        runner.refuse_what_is_not_ours(remote, scenario, scenario.parameters())
+
+
+@pytest.mark.parametrize("target", ["clickhouse", "worker", "worker-2", "redis"])
+def test_a_limit_is_refused_where_the_system_has_none(target: str, monkeypatch: pytest.MonkeyPatch):
+    scenario = planned(Step("limit_memory", target, 0.0))
+    runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
+    monkeypatch.setattr(limits, "KINDS", {})
+    with pytest.raises(BadValue, match="only Linux"):
+        runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
 
 
 def test_a_wrong_script_is_refused_by_its_field():
