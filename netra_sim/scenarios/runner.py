@@ -137,8 +137,12 @@ async def _labs(lab: Lab, scenario: Scenario, *, spare: bool) -> AsyncIterator[a
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one) for one in work]
+    """Side by side to their end; the first error ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
 
 

@@ -1,10 +1,11 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from netra_sim.faults.plan import Step
 from netra_sim.kernel.clock import ManualClock
-from netra_sim.kernel.errors import BadValue, NotOurs, UnknownName
+from netra_sim.kernel.errors import BadValue, FaultError, NotOurs, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.lab import limits
 from netra_sim.lab.lab import Lab
@@ -65,6 +66,25 @@ def test_a_script_for_a_model_that_is_not_ours_is_refused():
     with pytest.raises(NotOurs, match="NETRA_LLM"):
         remote = Lab(settings={"NETRA_LLM": "http://127.0.0.1:9/v1"})
         runner.refuse_what_is_not_ours(remote, scenario, scenario.parameters())
+
+
+async def test_what_ends_a_control_is_told_as_it_is_and_ends_the_others():
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def lost() -> None:
+        await begun.wait()
+        raise FaultError(detail="The fault proxy has gone.")
+
+    async def other() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(FaultError, match="has gone"):
+        await asyncio.wait_for(runner._all([lost(), other()]), 1)
+    assert ended.is_set()
 
 
 def planned(*steps, controls=lambda _: ()):
