@@ -49,7 +49,7 @@ class Play:
     async def inject(
         self, kind: str, target: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: int
     ) -> int:
-        """Strike an edge with a kind of the wire's, or kill, pause or restart a process; the fault's number.
+        """Strike an edge with a kind of the wire's, or a service or worker with one of a process; the fault's number.
 
         UnknownName or BadValue before anything happens.
         """

@@ -17,7 +17,8 @@ from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.kernel.rng import Rng
 from netra_sim.lab.lab import Lab
-from netra_sim.scenarios.platform import platform
+from netra_sim.lab.service import Service
+from netra_sim.scenarios.platform import platform, services
 from netra_sim.scenarios.scenario import Parameters
 from netra_sim.scenarios.ticks import Watch, ticking
 from netra_sim.scenarios.trial import REQUEST_DEADLINE, RUN_LIMIT
@@ -48,7 +49,7 @@ class Playground:
 
     def __init__(self, lab: Lab, parameters: PlayParameters, name: str, folder: Path) -> None:
         self._lab, self._parameters, self._name, self._folder = lab, parameters, name, folder
-        self._stores = {store.name: store for store in (lab.postgres, lab.redis)}
+        self._processes: dict[str, Service] = {}
         self._faults: dict[int, tuple[Step, asyncio.Task[None]]] = {}
         self._over = asyncio.Event()
         self._online = self._numbered = 0
@@ -68,7 +69,8 @@ class Playground:
                 people = [account(rng, n, p.profile) for n in range(1, p.users + 1)]
                 await tenants.seed(at.database_url, at.logs_url, rng, people, p.rows)
                 self._edges = [e.removeprefix(f"{self._name}/") for e in await self._control.proxies(f"{self._name}/")]
-                ready({"edges": self._edges, "processes": list(self._stores)})
+                self._processes = {**services(self._lab), **at.processes}
+                ready({"edges": self._edges, "processes": list(self._processes)})
                 settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
                 await self._play(settings, history, rng, at.workers, watch)
 
@@ -76,16 +78,16 @@ class Playground:
         """The number of the fault, once it has struck; UnknownName or BadValue before anything happens."""
         history, control = self._running()
         step = Step(kind, target, 0.0, None, attributes, stream, toxicity)
-        known = list(self._stores) if step.on_process else self._edges
+        known = list(self._processes) if step.on_process else self._edges
         if target not in known:
             raise UnknownName(what="process" if step.on_process else "edge", name=target, known=", ".join(known))
-        if step.on_process and not self._stores[target].owned:
+        if step.on_process and not self._processes[target].owned:
             raise BadValue(field="target", value=target, allowed="a process that this lab started, not one by URL")
         self._refuse_twice(step)
         self._numbered += 1
         number, struck = self._numbered, asyncio.Event()
         nemesis = Nemesis(
-            Plan([step], self._parameters.seed), control, self._stores, history, f"{self._name}/",
+            Plan([step], self._parameters.seed), control, self._processes, history, f"{self._name}/",
             label=f"hand-{number}-", struck=struck.set,
         )  # fmt: skip
         self._faults[number] = (step, asyncio.create_task(nemesis.run()))

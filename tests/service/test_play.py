@@ -46,11 +46,16 @@ async def test_faults_by_hand_are_seen_healed_and_recorded(lab):
     await play.inject("restart", "redis")
     assert await play.faults() == []
     await until(play, chats)
+    assert play.processes == ["postgres", "redis", "clickhouse", "llm", "worker-1", "worker-2"]
+    await play.inject("limit_memory", "worker-1", more=500)
+    with pytest.raises(BadValue, match="struck already"):
+        await play.inject("kill", "worker-1")
     await play.inject("timeout", "llm")
     history = (await play.stop()).history
     faults = history.faults()
     assert [(f.kind, f.target) for f in faults] == [
-        ("latency", "postgres"), ("latency", "postgres"), ("pause", "redis"), ("restart", "redis"), ("timeout", "llm"),
+        ("latency", "postgres"), ("latency", "postgres"), ("pause", "redis"), ("restart", "redis"),
+        ("limit_memory", "worker-1"), ("timeout", "llm"),
     ]  # fmt: skip
     assert all(f.fired is not None and f.healed is not None for f in faults)
 
