@@ -160,7 +160,7 @@ class _OnScript:
 
 def _named(step: Step) -> dict[str, Any]:
     """What only some steps have."""
-    told = {"label": step.label, "script": list(step.script), "after": step.after}
+    told = {"label": step.label, "script": list(step.script)}
     return {name: value for name, value in told.items() if value}
 
 

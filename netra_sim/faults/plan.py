@@ -12,7 +12,7 @@ from typing import Any
 from netra_sim.faults import kinds, process
 from netra_sim.faults.kinds.message import MessageKind
 from netra_sim.faults.process import PROCESS_KINDS
-from netra_sim.faults.trigger import Trigger, frames
+from netra_sim.faults.trigger import Trigger
 from netra_sim.kernel.errors import BadValue, UnknownName
 
 SCRIPT = "script"  # the model server misbehaves by rules
@@ -26,9 +26,9 @@ class Step:
     `kind` is one of the wire's (`netra_sim.faults.kinds`) on an edge of the run, or one of a process
     (`netra_sim.faults.process`), or `script`, which puts rules in force for this run at the model server.
     `label` is its name for checks. `stream` may be `both`, but for kinds on messages: then it strikes both directions;
-    left out it is the kind's own. With `on`, an event type such as `tool_executing`, `at` counts from the `nth` frame
-    of that type that users receive. With `after`, such as {"f": "chat", "phase": "ok", "nth": 3}, it counts from any
-    record of the history (`netra_sim.faults.trigger`). Where that never comes, the step never fires.
+    left out it is the kind's own. With `on`, `at` counts from the `nth` frame of that type, such as `tool_executing`,
+    that users receive, or from the `nth` record of the history that is so: {"f": "chat", "phase": "ok"}
+    (`netra_sim.faults.trigger`). Where that never comes, the step never fires.
     With `heal=False` it stays when the plan ends: a run that leaves it so has residue.
     """
 
@@ -42,9 +42,8 @@ class Step:
     heal: bool = True
     script: Sequence[Mapping[str, Any]] = ()
     label: str = ""
-    on: str | None = None
+    on: str | Mapping[str, Any] | None = None
     nth: int = 1
-    after: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """UnknownName or BadValue names the field that is wrong and what it takes."""
@@ -61,13 +60,10 @@ class Step:
         _must(self.stream in STREAMS, "stream", self.stream, "upstream or downstream, or both")
         _must(_number(self.toxicity) and 0 <= self.toxicity <= 1, "toxicity", self.toxicity, "0 to 1")
         _must(isinstance(self.heal, bool), "heal", self.heal, "true or false")
-        named = self.on is None or (isinstance(self.on, str) and self.on != "")
-        _must(named, "on", self.on, "an event type, such as tool_executing, or nothing")
         whole = isinstance(self.nth, int) and not isinstance(self.nth, bool) and self.nth >= 1
         _must(whole and (self.nth == 1 or self.on is not None), "nth", self.nth, "1 or more, for a step with `on`")
-        _must(self.after is None or self.on is None, "after", self.after, "nothing, for a step with `on`")
-        if self.after is not None:
-            Trigger.parse(self.after)
+        if self.on is not None:
+            Trigger.parse(self.on, self.nth)
         _must(isinstance(self.attributes, Mapping), "attributes", self.attributes, "an object")
         _must(isinstance(self.label, str), "label", self.label, "a name")
         self._check_attributes()
@@ -108,9 +104,7 @@ class Step:
     @property
     def trigger(self) -> Trigger | None:
         """What it waits for before its time counts."""
-        if self.after is not None:
-            return Trigger.parse(self.after)
-        return None if self.on is None else frames(self.on, self.nth)
+        return None if self.on is None else Trigger.parse(self.on, self.nth)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.history import HistoryWriter, Record
 
 PHASES = ("invoke", "ok", "fail", "unknown", "seen", "fired", "healed")  # all are planned before anybody waits
+FIELDS = ("f", "phase", "actor", "value")
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,29 @@ class Trigger:
     nth: int = 1
 
     @staticmethod
-    def parse(given: Any) -> Trigger:
-        """The trigger of a step's `after`; UnknownName or BadValue names the field that is wrong and what it takes."""
-        known = [f.name for f in fields(Trigger)]
-        if not isinstance(given, Mapping) or "f" not in given:
+    def parse(on: Any, nth: int) -> Trigger:
+        """The trigger of a step's `on`: the type of a frame that users receive, or an object of the first four fields.
+
+        UnknownName or BadValue names the field that is wrong and what it takes.
+        """
+        if isinstance(on, str) and on:
+            return Trigger("frame", "seen", value={"type": on}, nth=nth)
+        if not isinstance(on, Mapping) or "f" not in on:
+            an_object = f'an object with "f" (of {", ".join(FIELDS)})'
             raise BadValue(
-                field="after", value=given, allowed=f'an object with "f" (of {", ".join(known)}), or nothing'
+                field="on", value=on, allowed=f"an event type, such as tool_executing, {an_object}, or nothing"
             )
-        for name in given:
-            if name not in known:
-                raise UnknownName(what="field of after", name=name, known=", ".join(known))
-        _text("f", given["f"], "the name of an operation, an observation or a kind of fault")
-        if given.get("actor") is not None:
-            _text("actor", given["actor"], "a name such as user-1, or nothing")
-        if given.get("phase") not in (None, *PHASES):
-            raise BadValue(field="after.phase", value=given["phase"], allowed=f"{', '.join(PHASES)}, or nothing")
-        if not isinstance(given.get("value", {}), Mapping):
-            raise BadValue(field="after.value", value=given["value"], allowed="an object")
-        nth = given.get("nth", 1)
-        if not isinstance(nth, int) or isinstance(nth, bool) or nth < 1:
-            raise BadValue(field="after.nth", value=nth, allowed="1 or more")
-        return Trigger(**given)
+        for name in on:
+            if name not in FIELDS:
+                raise UnknownName(what="field of on", name=name, known=", ".join(FIELDS))
+        _text("f", on["f"], "the name of an operation, an observation or a kind of fault")
+        if on.get("actor") is not None:
+            _text("actor", on["actor"], "a name such as user-1, or nothing")
+        if on.get("phase") not in (None, *PHASES):
+            raise BadValue(field="on.phase", value=on["phase"], allowed=f"{', '.join(PHASES)}, or nothing")
+        if not isinstance(on.get("value", {}), Mapping):
+            raise BadValue(field="on.value", value=on["value"], allowed="an object")
+        return Trigger(**on, nth=nth)
 
     def fits(self, record: Record) -> bool:
         """Whether this is one of the records that are counted."""
@@ -65,11 +68,6 @@ class Trigger:
         return history.first(lambda record: self.fits(record) and next(number) == self.nth)
 
 
-def frames(type_: str, nth: int) -> Trigger:
-    """The nth frame of this type that users receive."""
-    return Trigger("frame", "seen", value={"type": type_}, nth=nth)
-
-
 def _text(name: str, value: Any, allowed: str) -> None:
     if not isinstance(value, str) or not value:
-        raise BadValue(field=f"after.{name}", value=value, allowed=allowed)
+        raise BadValue(field=f"on.{name}", value=value, allowed=allowed)

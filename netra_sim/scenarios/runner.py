@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from netra_sim.externals.llm import script
 from netra_sim.faults.plan import SCRIPT, Step
 from netra_sim.faults.process import LIMITS, chosen
-from netra_sim.faults.trigger import Trigger, frames
+from netra_sim.faults.trigger import Trigger
 from netra_sim.kernel.errors import BadValue, NotOurs, UnknownName
 from netra_sim.kernel.history import Fault, History
 from netra_sim.lab import limits
@@ -186,10 +186,9 @@ def faults(history: History) -> list[dict[str, Any]]:
 
 def _due(history: History, fault: Fault, loaded: int) -> int | None:
     """From when a fault's time counts: the start of the load, or the record that it waits for, if that came."""
-    on, after, nth = (fault.value.get(name) for name in ("on", "after", "nth"))
-    if on is None and after is None:
+    if (on := fault.value.get("on")) is None:
         return loaded
-    trigger = frames(on, int(nth or 1)) if on is not None else Trigger.parse(after)
+    trigger = Trigger.parse(on, int(fault.value.get("nth", 1)))
     come = (r.t for r in history.records if r.t >= loaded and trigger.fits(r))
     return next(itertools.islice(come, trigger.nth - 1, None), None)
 

@@ -18,7 +18,7 @@ from netra_sim.scenarios import registry
 from netra_sim.scenarios.trial import Trial
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-KILL = Step("kill", "worker", 0.0, 0.2, after={"f": "login", "phase": "ok", "nth": 2})
+KILL = Step("kill", "worker", 0.0, 0.2, on={"f": "login", "phase": "ok"}, nth=2)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

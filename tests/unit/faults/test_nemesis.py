@@ -286,8 +286,8 @@ async def test_where_there_are_no_workers_none_is_chosen() -> None:
 
 
 async def test_a_step_waits_for_the_nth_record_of_its_kind() -> None:
-    after = {"f": "chat", "phase": "ok", "actor": "user-1", "value": {"route": "triage"}, "nth": 2}
-    at = Stage(Step("down", "redis", 0.5, 1, after=after))
+    on = {"f": "chat", "phase": "ok", "actor": "user-1", "value": {"route": "triage"}}
+    at = Stage(Step("down", "redis", 0.5, 1, on=on, nth=2))
     await at.until(1)
     chats = [
         ("user-1", "triage", "ok"),
@@ -304,18 +304,19 @@ async def test_a_step_waits_for_the_nth_record_of_its_kind() -> None:
     await at.until(9)
     await at.task
     assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (5.5, "fired"), (6.5, "healed")]
-    assert at.history.freeze().faults()[0].value["after"] == after
+    told = at.history.freeze().faults()[0].value
+    assert (told["on"], told["nth"]) == (on, 2)
 
 
 async def test_one_fault_may_follow_another() -> None:
-    at = Stage(Step("pause", "postgres", 1, 2), Step("down", "redis", 0.5, 1, after={"f": "pause", "phase": "healed"}))
+    at = Stage(Step("pause", "postgres", 1, 2), Step("down", "redis", 0.5, 1, on={"f": "pause", "phase": "healed"}))
     await at.until(9)
     await at.task
     assert [(t, phase) for t, f, phase in at.told if f == "down"] == [(0, "planned"), (3.5, "fired"), (4.5, "healed")]
 
 
 async def test_a_record_that_never_comes_leaves_every_verdict_unknown() -> None:
-    at = Stage(Step("kill", "worker", 0, 1, after={"f": "chat", "phase": "ok", "nth": 3}))
+    at = Stage(Step("kill", "worker", 0, 1, on={"f": "chat", "phase": "ok"}, nth=3))
     await at.until(100)
     await at.stop()
     verdict = judge(Check("c", "e", (), lambda _: Finding("pass", "All was well.")), at.history.freeze())

@@ -39,17 +39,13 @@ GOOD = {"kind": "latency", "target": "postgres", "at": 1.0}
         ({"on": "hello", "nth": 0}, "nth", "1 or more"),
         ({"on": "hello", "nth": True}, "nth", "1 or more"),
         ({"nth": 2}, "nth", "for a step with `on`"),
-        ({"after": "chat"}, "after", "an object"),
-        ({"after": {}}, "after", '"f"'),
-        ({"after": {"f": ""}}, "after.f", "an operation"),
-        ({"after": {"f": "chat"}, "on": "hello"}, "after", "nothing, for a step with `on`"),
-        ({"after": {"f": "chat"}, "nth": 2}, "nth", "for a step with `on`"),
-        ({"after": {"f": "chat", "phase": "planned"}}, "after.phase", "invoke, ok, fail"),
-        ({"after": {"f": "chat", "phase": ["ok"]}}, "after.phase", "invoke, ok, fail"),
-        ({"after": {"f": "chat", "actor": 1}}, "after.actor", "user-1"),
-        ({"after": {"f": "chat", "value": "x"}}, "after.value", "an object"),
-        ({"after": {"f": "chat", "nth": 0}}, "after.nth", "1 or more"),
-        ({"after": {"f": "chat", "nth": True}}, "after.nth", "1 or more"),
+        ({"on": {}}, "on", '"f"'),
+        ({"on": {"f": ""}}, "on.f", "an operation"),
+        ({"on": {"f": "chat", "phase": "planned"}}, "on.phase", "invoke, ok, fail"),
+        ({"on": {"f": "chat", "phase": ["ok"]}}, "on.phase", "invoke, ok, fail"),
+        ({"on": {"f": "chat", "actor": 1}}, "on.actor", "user-1"),
+        ({"on": {"f": "chat", "value": "x"}}, "on.value", "an object"),
+        ({"on": {"f": "chat"}, "nth": 0}, "nth", "1 or more"),
         ({"kind": "kill", "target": "proxy"}, "target", "a service or a worker"),
         ({"kind": "limit_files", "attributes": {"more": -1}}, "attributes.more", "0 or more"),
         ({"kind": "limit_files", "attributes": {"more": True}}, "attributes.more", "an integer"),
@@ -95,7 +91,7 @@ def test_a_bad_value_is_refused_with_its_field_and_what_it_takes(bad: dict[str, 
         ({"attributes": {"latencyy": 5}}, "latencyy", ["latency", "jitter"]),
         ({"kind": "kill", "attributes": {"signal": 9}}, "signal", ["none"]),
         ({"kind": "limit_files", "attributes": {"files": 9}}, "files", ["more"]),
-        ({"after": {"f": "chat", "fase": "ok"}}, "fase", ["phase", "actor", "value", "nth"]),
+        ({"on": {"f": "chat", "fase": "ok"}}, "fase", ["phase", "actor", "value"]),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(bad: dict[str, Any], name: str, known: list[str]) -> None:
@@ -134,13 +130,12 @@ def test_json_that_is_no_plan_is_refused(text: str, says: str) -> None:
 
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)
-AFTER = st.fixed_dictionaries(
+RECORD = st.fixed_dictionaries(
     {"f": st.sampled_from(["chat", "kill"])},
     optional={
         "phase": st.sampled_from(["ok", "fired", None]),
         "actor": st.sampled_from(["user-1", None]),
         "value": st.dictionaries(st.text(), st.none() | st.text() | st.integers()),
-        "nth": st.integers(1, 99),
     },
 )
 STEPS = st.one_of(
@@ -163,7 +158,8 @@ STEPS = st.one_of(
         target=st.sampled_from(["worker", "worker-2", "llm"]),
         at=SECONDS,
         attributes=st.fixed_dictionaries({}, optional={"more": st.integers(0, 999)}),
-        after=st.none() | AFTER,
+        on=RECORD,
+        nth=st.integers(1, 99),
     ),
     st.builds(
         Step,
@@ -201,7 +197,7 @@ def test_whatever_a_file_holds_it_is_a_plan_or_refused_by_name(kind: str, given:
 
 
 def test_a_plan_is_stored_and_comes_back_and_a_bad_file_is_told(tmp_path: Path) -> None:
-    plan = Plan([Step("limit_memory", "worker", 1, 2, {"more": 64}, after={"f": "chat", "phase": "ok", "nth": 3})], 7)
+    plan = Plan([Step("limit_memory", "worker", 1, 2, {"more": 64}, on={"f": "chat", "phase": "ok"}, nth=3)], 7)
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     for path, content in (

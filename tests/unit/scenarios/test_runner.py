@@ -39,7 +39,7 @@ async def test_a_fault_that_waits_for_an_event_was_planned_from_then_on():
 async def test_a_fault_that_waits_for_a_record_was_planned_from_then_on():
     clock = ManualClock()
     writer = HistoryWriter(clock)
-    writer.fault(None, "kill", "planned", target="worker-1", at=0.5, after={"f": "chat", "phase": "ok", "nth": 2})
+    writer.fault(None, "kill", "planned", target="worker-1", at=0.5, on={"f": "chat", "phase": "ok"}, nth=2)
     for actor in ("user-1", "user-2"):
         await clock.advance(1.0)
         writer.complete(writer.invoke(actor, "chat"), actor, "chat", "ok")
