@@ -24,6 +24,11 @@ class Killable(Protocol):
 
     name: str
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
+
     async def kill(self) -> None:
         """SIGKILL."""
         ...
@@ -66,14 +71,15 @@ class Killable(Protocol):
 
 
 class OnProcess:
-    """A step's blow to a process; it always hits."""
+    """A step's blow to a process; it hits what runs."""
 
     def __init__(self, process: Killable, kind: str, attributes: Mapping[str, Any]) -> None:
         self._process, self._kind, self._attributes = process, kind, attributes
+        self._hits = 0
 
     async def strike(self) -> int:
-        """Do it; 1, the hits."""
-        process = self._process
+        """Do it; the hits: none where a kill found nothing alive, as when another has killed it before."""
+        process, hits = self._process, 1
         match self._kind:
             case "pause":
                 await process.pause()
@@ -86,11 +92,13 @@ class OnProcess:
             case "out_of_memory":
                 await process.out_of_memory()
             case _:
+                hits = int(process.alive)
                 await process.kill()
-        return 1
+        self._hits = hits
+        return hits
 
     async def heal(self) -> int:
-        """Undo it; 1, the hits."""
+        """Undo it; the hits."""
         match self._kind:
             case "pause":
                 await self._process.resume()
@@ -102,7 +110,7 @@ class OnProcess:
                 await self._process.restore()
             case _:
                 await self._process.restart()
-        return 1
+        return self._hits
 
 
 def check(kind: str, target: str, attributes: Mapping[str, Any]) -> None:

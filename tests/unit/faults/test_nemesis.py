@@ -263,6 +263,15 @@ async def test_a_worker_is_limited_or_given_a_wrong_clock_for_a_lease(
     assert at.told == [(0, kind, "planned"), (1, kind, "fired"), (4, kind, "healed")]
 
 
+async def test_a_kill_that_finds_it_dead_has_struck_nothing() -> None:
+    at = Stage(Step("kill", "postgres", 1, 5), Step("kill", "postgres", 2, 1))
+    await at.until(9)
+    await at.task
+    assert [fault.hits for fault in at.history.freeze().faults()] == [1, 0]
+    verdict = judge(Check("c", "e", (), lambda _: Finding("pass", "All was well.")), at.history.freeze())
+    assert (verdict.outcome, "never struck (kill on postgres)" in verdict.observed) == ("unknown", True)
+
+
 async def test_the_seed_chooses_the_worker_and_the_history_names_it() -> None:
     struck: dict[int, str] = {}
     for seed in range(20):
