@@ -7,7 +7,7 @@ python -m netra_sim serve                 a lab with the platform in front of it
 python -m netra_sim faults serve          the fault proxy on its own, with Toxiproxy's control API and options
 python -m netra_sim keep PROGRAM ...      JupyterLab, say, with a lab up for the next notebook
 python -m netra_sim explore [--flow NAME] what `nox -s explore` runs
-python -m netra_sim replay FILE           a plan of faults that exploration has stored, again
+python -m netra_sim replay PATH           the plan of faults in a run's folder, or one that exploration stored, again
 python -m netra_sim report                render the report again from stored runs
 """
 
@@ -84,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("--lanes", type=int, default=4, help="runs at once")
     explore.add_argument("--seed", type=int, default=7)
     explore.add_argument("--fresh", action="store_true", help="forget what reports/explore.json has of this commit")
-    replay = add("replay", _replay, "run a stored plan of faults again; exit code 1 when it still violates")
-    replay.add_argument("plan", type=Path, metavar="FILE")
+    replay = add("replay", _replay, "run a stored plan of faults again; exit code 1 when it violates or does not pass")
+    replay.add_argument("plan", type=Path, metavar="PATH", help="a run's folder, a plan in it, or one of exploration's")
     replay.add_argument("--times", type=int, default=1)
     add("host", _host, "the lab host; a client starts it")
     return parser
@@ -214,9 +214,11 @@ def _explore(given: argparse.Namespace) -> int:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    from netra_sim.scenarios.explore.command import replay
+    from netra_sim.scenarios import replay
+    from netra_sim.scenarios.explore import command
 
-    return replay(given.plan, given.times)
+    again = replay.replay if replay.of_run(given.plan) else command.replay
+    return again(given.plan, given.times)
 
 
 def _host(_given: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from netra_sim.faults.plan import Plan
 from netra_sim.kernel.errors import UnknownName
 from netra_sim.lab.client import HostClient
 from netra_sim.lab.settings import SEED, TIME_SCALE
@@ -49,20 +50,26 @@ class Lab:
     ) -> None:
         await self.close()
 
-    async def run(self, scenario: str, *, controls: Sequence[str] | None = None, **parameters: Any) -> Result:
+    async def run(
+        self, scenario: str, *, controls: Sequence[str] | None = None, plan: str | Path = "", **parameters: Any
+    ) -> Result:
         """Run a scenario with its controls; UnknownName or BadValue before anything happens.
 
-        With `controls`, only those of these names: a look that proves no line, so it is kept out of the report.
+        With `controls`, only those of these names; with `plan`, a file, its faults in place of the scenario's, by its
+        seed unless one is given, and no controls: looks that prove no line, so they are kept out of the report.
         """
-        spec = registry.find(scenario)
-        checked = spec.parameters.checked({**self._settings, **parameters})
-        if controls is None:
+        spec, given = registry.find(scenario), Plan.load(Path(plan)) if plan else None
+        seed = {"seed": given.seed} if given else {}
+        checked = spec.parameters.checked({**self._settings, **seed, **parameters})
+        if controls is None and given is None:
             return await self._run(spec, checked, _folder(spec, checked))
         known = [control.name for control in spec.controls(checked)]
-        for name in controls:
+        for name in controls or ():
             if name not in known:
                 raise UnknownName(what=f"control of {scenario}", name=name, known=", ".join(known))
-        return await self._run(spec, checked, new_folder(project() / "plays", spec.name, checked.seed), controls)
+        checked = checked.model_copy(update={"all_controls": False})
+        folder = new_folder(project() / "plays", spec.name, checked.seed)
+        return await self._run(spec, checked, folder, list(controls or ()), given)
 
     async def play(self, **parameters: Any) -> Play:
         """Put the platform under a steady load to try faults on by hand; UnknownName or BadValue before it starts."""
@@ -72,7 +79,12 @@ class Lab:
         return await Play.start(self._client, checked.model_dump(mode="json"), folder)
 
     async def _run(
-        self, spec: Scenario, parameters: Parameters, folder: Path, controls: Sequence[str] | None = None
+        self,
+        spec: Scenario,
+        parameters: Parameters,
+        folder: Path,
+        controls: Sequence[str] | None = None,
+        plan: Plan | None = None,
     ) -> Result:
         _make(folder)
         asked = {
@@ -80,7 +92,8 @@ class Lab:
             "parameters": parameters.model_dump(mode="json"),
             "folder": str(folder),
             "live": live.wanted(),
-            "controls": None if controls is None else list(controls),
+            "controls": controls,
+            "plan": plan and plan.to_json(),
         }
         await self._client.call("run", asked, on_event=live.Live().shown() if live.wanted() else _progress)
         return Result.load(folder / "result.json")

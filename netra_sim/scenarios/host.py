@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netra_sim.faults.plan import Plan
 from netra_sim.kernel.errors import BadValue
 from netra_sim.lab.health import ailing
 from netra_sim.lab.host import serve
@@ -56,6 +57,9 @@ class Methods:
         scenario = registry.find(params["scenario"])
         if params.get("controls") is not None:
             scenario = replace(scenario, smoke=tuple(params["controls"]))  # the others are told as left out
+        if params.get("plan") is not None:
+            steps = Plan.from_json(params["plan"]).steps
+            scenario = replace(scenario, plan=lambda _: tuple(steps))
         parameters = self._at_scale(scenario.parameters.checked(params["parameters"]))
         folder = Path(params["folder"])
 
