@@ -79,9 +79,8 @@ class Step:
             if name not in known:
                 raise UnknownName(what=f"attribute of {self.kind}", name=name, known=", ".join(known) or "none")
         if self.kind in kinds.KINDS:
-            made = kinds.make(self.kind, self.attributes)
-            on_messages = isinstance(made, MessageKind)
-            _must(not (on_messages and self.stream == "both"), "stream", self.stream, "upstream or downstream")
+            kinds.make(self.kind, self.attributes)
+            _must(not (self.protocols and self.stream == "both"), "stream", self.stream, "upstream or downstream")
 
     def _check_script(self) -> None:
         """Rules and the kind `script` belong together; what a rule may say is the model server's to check."""
@@ -100,6 +99,12 @@ class Step:
     def on_process(self) -> bool:
         """Whether it strikes a process, not a wire."""
         return self.kind in PROCESS_KINDS
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Of a fault on messages those that it knows: its edge must speak one of them. Of any other none."""
+        kind = kinds.KINDS.get(self.kind)
+        return kind.protocols if kind is not None and issubclass(kind, MessageKind) else ()
 
     @property
     def trigger(self) -> Trigger | None:

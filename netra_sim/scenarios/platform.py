@@ -19,7 +19,7 @@ from netra_sim.users import workload
 Started = Callable[[str], contextlib.AbstractContextManager[None]]
 WORKERS = 2
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "http": 80}
-PROTOCOLS = {"postgres": "postgres", "redis": "redis", "clickhouse": "http", "llm": "http"}  # where a lab has them
+PROTOCOLS = {"postgres": "postgres", "redis": "redis", "clickhouse": "http", "llm": "http"}
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,15 @@ async def platform(
     without: Collection[str] = (),
     defect: str = "",
     entrances: int = 1,
+    protocols: bool = False,
     settings: Mapping[str, str] = MappingProxyType({}),
     started: Started = lambda _: contextlib.nullcontext(),
 ) -> AsyncIterator[Platform]:
     """Start it and, at the end, stop its workers and remove its edges, its database and its keys.
 
     `settings` are variables of the workers beside those that every trial sets. The edges in front of them are named
-    edge, edge-2, ... Within `started("databases")` and `started("workers")` these two are made.
+    edge, edge-2, ... With `protocols`, of it or of the lab, all edges understand what passes. Within
+    `started("databases")` and `started("workers")` these two are made.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(lab.drop_namespace, name, f"{name}:")
@@ -69,10 +71,9 @@ async def platform(
             database, logs = await asyncio.gather(lab.create_database(name), _logs(lab, name))
         direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
         direct |= {"clickhouse": logs} if logs else {}
-        proxied = {}
+        proxied, reads = {}, protocols or lab.protocols
         for service, url in direct.items():
-            protocol = PROTOCOLS[service] if lab.protocols else ""
-            port = await _edge(stack, control, f"{name}/{service}", _address(url), protocol)
+            port = await _edge(stack, control, f"{name}/{service}", _address(url), PROTOCOLS[service] if reads else "")
             proxied[service] = _at(url, port)
         environment = {
             "NETRA_POSTGRES_URL": proxied["postgres"],
@@ -92,7 +93,7 @@ async def platform(
             workers = await asyncio.gather(*(lab.worker({**environment, "NETRA_WORKER": worker}) for worker in names))
         stack.push_async_callback(_stop, lab, workers)
         upstream = ",".join(f"127.0.0.1:{worker.port}" for worker in workers)
-        http = "http" if lab.protocols else ""
+        http = "http" if reads else ""
         edges = [await _edge(stack, control, f"{name}/{edge}", upstream, http) for edge in edge_names(entrances)]
         direct_workers = {name: f"http://127.0.0.1:{worker.port}" for name, worker in zip(names, workers, strict=True)}
         processes = dict(zip(worker_names(), workers, strict=True))

@@ -47,11 +47,11 @@ class Play:
         return play
 
     async def inject(
-        self, kind: str, target: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: int
+        self, kind: str, target: str, *, stream: str = "", toxicity: float = 1.0, **attributes: Any
     ) -> int:
         """Strike an edge with a kind of the wire's, or a service or worker with one of a process; the fault's number.
 
-        UnknownName or BadValue before anything happens.
+        `stream` is the kind's own where none is given. UnknownName or BadValue before anything happens.
         """
         asked = {"kind": kind, "target": target, "stream": stream, "toxicity": toxicity, "attributes": attributes}
         return int(await self._ask("inject", asked))

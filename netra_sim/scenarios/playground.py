@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from netra_sim.faults.control import FaultControl
 from netra_sim.faults.nemesis import Nemesis
 from netra_sim.faults.plan import Plan, Step
-from netra_sim.faults.process import PROCESS_KINDS
+from netra_sim.faults.process import chosen
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.kernel.history import HistoryWriter
 from netra_sim.kernel.rng import Rng
@@ -63,26 +64,29 @@ class Playground:
         with (self._folder / "history.jsonl").open("w") as sink:
             self._history = history = HistoryWriter(sink=sink)
             async with (
-                FaultControl(self._lab.proxy.url) as self._control,
-                platform(self._lab, self._control, self._name, p.seed) as at,
+                FaultControl(self._lab.proxy.url) as control,
+                control.there(),
+                platform(self._lab, control, self._name, p.seed, protocols=True) as at,
             ):
+                self._control = control
                 people = [account(rng, n, p.profile) for n in range(1, p.users + 1)]
                 await tenants.seed(at.database_url, at.logs_url, rng, people, p.rows)
-                self._edges = [e.removeprefix(f"{self._name}/") for e in await self._control.proxies(f"{self._name}/")]
+                self._edges = [e.removeprefix(f"{self._name}/") for e in await control.proxies(f"{self._name}/")]
                 self._processes = {**services(self._lab), **at.processes}
                 ready({"edges": self._edges, "processes": list(self._processes)})
                 settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
                 await self._play(settings, history, rng, at.workers, watch)
 
-    async def inject(self, kind: str, target: str, stream: str, toxicity: float, attributes: dict[str, int]) -> int:
+    async def inject(self, kind: str, target: str, stream: str, toxicity: float, attributes: dict[str, Any]) -> int:
         """The number of the fault, once it has struck; UnknownName or BadValue before anything happens."""
         history, control = self._running()
         step = Step(kind, target, 0.0, None, attributes, stream, toxicity)
-        known = list(self._processes) if step.on_process else self._edges
-        if target not in known:
-            raise UnknownName(what="process" if step.on_process else "edge", name=target, known=", ".join(known))
-        if step.on_process and not self._processes[target].owned:
-            raise BadValue(field="target", value=target, allowed="a process that this lab started, not one by URL")
+        if step.on_process:
+            step = replace(step, target=chosen(target, self._processes, self._parameters.seed, self._numbered))
+            if not self._processes[step.target].owned:
+                raise BadValue(field="target", value=target, allowed="a process that this lab started, not one by URL")
+        elif target not in self._edges:
+            raise UnknownName(what="edge", name=target, known=", ".join(self._edges))
         self._refuse_twice(step)
         self._numbered += 1
         number, struck = self._numbered, asyncio.Event()
@@ -174,7 +178,7 @@ class Playground:
 
     def _refuse_twice(self, step: Step) -> None:
         """A process can be struck once at a time: what heals one blow would meet the other."""
-        struck = {s.target for s, _ in self._faults.values() if s.kind in PROCESS_KINDS}
+        struck = {s.target for s, _ in self._faults.values() if s.on_process}
         if step.on_process and step.target in struck:
             raise BadValue(
                 field="target", value=step.target, allowed="a process that is not struck already: heal it first"

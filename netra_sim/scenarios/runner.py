@@ -24,7 +24,7 @@ from netra_sim.lab.service import Service
 from netra_sim.reports.result import Result
 from netra_sim.scenarios import provenance
 from netra_sim.scenarios.judging import judged
-from netra_sim.scenarios.platform import edge_names, service_edges, services, worker_names
+from netra_sim.scenarios.platform import PROTOCOLS, edge_names, service_edges, services, worker_names
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.stopwatch import Stopwatch
 from netra_sim.scenarios.ticks import Watch
@@ -162,6 +162,9 @@ def refuse_what_is_not_ours(lab: Lab, scenario: Scenario, parameters: Parameters
                 raise NotOurs(action=SCRIPT, service="llm", setting="NETRA_LLM")
         elif step.target not in edges:
             raise UnknownName(what="edge", name=step.target, known=", ".join(edges))
+        elif step.protocols and (speaks := PROTOCOLS.get(step.target, "http")) not in step.protocols:
+            raise BadValue(field="target", value=step.target, allowed=f"for {step.kind}, an edge that speaks "
+                           f"{' or '.join(step.protocols)}; this one speaks {speaks}")  # fmt: skip
 
 
 def _refuse_process(step: Step, service: Service | None) -> None:

@@ -99,6 +99,7 @@ class Trial:
         return platform(
             self.lab, control, self.name, self.parameters.seed, without=without, defect=defect,
             entrances=self.scenario.entrances, settings=settings, started=started,
+            protocols=any(step.protocols for step in self.plan.steps),
         )  # fmt: skip
 
     async def _strike(

@@ -106,6 +106,15 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(step: Step, k
         assert known in told.value.facts["known"]
 
 
+@pytest.mark.parametrize(("target", "speaks"), [("redis", "redis"), ("llm", "http"), ("edge", "http")])
+def test_a_fault_on_messages_that_its_edge_does_not_speak_is_refused(target: str, speaks: str):
+    scenario = planned(Step("pg_error", target, 0.0))
+    with pytest.raises(BadValue, match=f"speaks postgres; this one speaks {speaks}"):
+        runner.refuse_what_is_not_ours(Lab(settings={}), scenario, scenario.parameters())
+    fits = planned(Step("pg_error", "postgres", 0.0), Step("cut", target, 0.0))
+    runner.refuse_what_is_not_ours(Lab(settings={}), fits, fits.parameters())
+
+
 @pytest.mark.parametrize("kind", ["kill", "limit_files"])
 def test_a_process_that_is_not_ours_is_refused(kind: str):
     scenario, remote = planned(Step(kind, "llm", 0.0)), Lab(settings={"NETRA_LLM": "http://127.0.0.1:9/v1"})
