@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
@@ -39,6 +40,7 @@ from netra_sim.kernel.rng import Rng
 
 log = logging.getLogger("netra.app")
 LOOK, RETRY, ORPHANED = 2.0, 0.5, 5.0  # seconds before scaling
+GONE = 3  # looks that miss a worker before its runs end: one that has only lost its connection is back by then
 
 
 @contextlib.asynccontextmanager
@@ -140,16 +142,21 @@ def _entrance(http: ASGIApp, gateway: Gateway) -> ASGIApp:
 
 
 async def _adopt(inbox: Inbox, supervisor: Supervisor, clock: Clock, every: float) -> None:
-    """Begin runs that were stored but that nobody began."""
+    """Begin runs that were stored but that nobody began, and end those whose worker has gone."""
+    missed: Counter[str] = Counter()  # by run: looks in a row that found its worker gone
     while True:
         await clock.sleep(every)
-        if not supervisor.has_room():
-            continue
         try:
-            for order in await inbox.pending(every):
+            for order in await inbox.pending(every) if supervisor.has_room() else ():
                 supervisor.start(order)
+            orphaned = await inbox.orphaned()
         except Unavailable as error:
             log.warning("cannot look for runs to adopt", extra={"cause": error.cause})
+            orphaned = []
+        missed = Counter({order.run_id: missed[order.run_id] + 1 for order in orphaned})
+        for order in orphaned:
+            if missed[order.run_id] >= GONE:
+                supervisor.bury(order)
 
 
 async def _keys(database: Database, clock: Clock) -> list[Key]:

@@ -265,7 +265,7 @@ class Run:
             row = await self._b.fetchrow(
                 _WRITE, self._id, self._user, self._thread, *move, route, move[1] == "completed", first,
                 [type_ for type_, _ in events], [orjson.dumps(data).decode() for _, data in events],
-                agent, result, text, str(uuid.uuid4()),
+                agent, result, text, str(uuid.uuid4()), None,
             )  # fmt: skip
         base = row["base"]
         frames = [(base + n, self._frame(*event, base + n, first + n)) for n, event in enumerate(events, start=1)]

@@ -252,6 +252,29 @@ async def test_a_pending_run_is_adopted(deployment: Deployment, worker: Worker):
     legal(client.durable, "insufficient")
 
 
+async def test_the_runs_of_a_killed_worker_end_and_their_users_are_told(deployment: Deployment, worker: Worker):
+    doomed = await deployment.worker()
+    user, bystander = await doomed.sign_up(), await worker.sign_up()
+    script = deployment.lab.llm_url.replace("/v1", "/script")
+    async with worker.http() as http, worker.socket(user.access) as home, worker.socket(bystander.access) as other:
+        await http.put(script, json=[{"match": {"agent": "triage"}, "do": {"delay_s": 2.0}}])
+        try:
+            await other.say()
+            async with doomed.socket(user.access) as client:
+                await client.say()
+                await client.until("agent_started", agent_name="triage")
+                await doomed.process.kill()
+            end = await home.answer()
+            others_end = await other.answer()
+        finally:
+            await http.put(script, json=[])
+    assert (end["type"], end["data"]["agent_name"]) == ("agent_death", "supervisor")
+    assert (end["data"]["status"], end["data"]["reason"]) == ("dead", "The worker that had it has gone.")
+    assert others_end["type"] == "agent_completed"  # its worker lives: it was left alone, however slow
+    rows = await deployment.sql("SELECT status, ended_at IS NOT NULL AS ended FROM runs WHERE id = $1", end["run_id"])
+    assert [tuple(row) for row in rows] == [("dead", True)]
+
+
 # Refusals: each names what is wrong, and the service goes on
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from netra_sim.backend.agents.llm import BadAnswer, By, NoAnswer
@@ -133,18 +133,30 @@ class Supervisor:
 
     def start(self, order: Order) -> None:
         """Begin a run, unless this worker has it already."""
-        if order.run_id not in self._tasks:
-            # A context of its own: the deadline of the frame that started the run is not the run's.
-            fresh = contextvars.Context()
-            task = asyncio.create_task(self._run(order), name=f"run {order.run_id}", context=fresh)
-            self._tasks[order.run_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(order.run_id, None))
+        self._begin(order, self._run)
+
+    def bury(self, order: Order) -> None:
+        """End a run whose worker has gone, unless this worker has it."""
+        self._begin(order, self._bury)
 
     async def stop(self) -> None:
         """Cut off what still runs; the journal holds how far it came."""
         for task in tuple(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _begin(self, order: Order, work: Callable[[Order], Coroutine[Any, Any, None]]) -> None:
+        if order.run_id not in self._tasks:
+            # A context of its own: the deadline of the frame that started the run is not the run's.
+            fresh = contextvars.Context()
+            task = asyncio.create_task(work(order), name=f"run {order.run_id}", context=fresh)
+            self._tasks[order.run_id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(order.run_id, None))
+
+    async def _bury(self, order: Order) -> None:
+        run = Run(order, self._journal(order), self._bench, self._schedule)
+        with deadline(self._limit):
+            await self._end(run, order, "agent_death", "dead", "The worker that had it has gone.")
 
     async def _run(self, order: Order) -> None:
         run = Run(order, self._journal(order), self._bench, self._schedule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -36,6 +37,14 @@ SELECT r.id AS run_id, r.user_id, r.thread_id, m.id AS message_id, m.text
 FROM runs r JOIN messages m ON m.run_id = r.id AND m.role = 'user'
 WHERE r.status = 'pending' AND r.created_at < now() - make_interval(secs => $1)
 ORDER BY r.created_at LIMIT 50
+"""
+_ORPHANED = """
+SELECT r.id AS run_id, r.user_id, r.thread_id, m.id AS message_id, m.text
+FROM runs r JOIN messages m ON m.run_id = r.id AND m.role = 'user'
+WHERE r.ended_at IS NULL AND r.owner <> ALL (ARRAY(
+    SELECT classid::bigint << 32 | objid::bigint FROM pg_locks JOIN pg_database d ON d.oid = database
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND datname = current_database()
+)) ORDER BY r.created_at LIMIT 50
 """
 
 
@@ -81,11 +90,11 @@ class Inbox:
 
     async def pending(self, older_than: float) -> list[Order]:
         """Runs that nobody has begun: their acknowledgement was cut off, or their worker died before it started."""
-        rows = await self._db.fetch(_PENDING, older_than)
-        return [
-            Order(str(r["run_id"]), str(r["user_id"]), str(r["thread_id"]), str(r["message_id"]), r["text"])
-            for r in rows
-        ]
+        return _orders(await self._db.fetch(_PENDING, older_than))
+
+    async def orphaned(self) -> list[Order]:
+        """Runs under way whose worker is not connected to the database now."""
+        return _orders(await self._db.fetch(_ORPHANED))
 
     async def _stored(self, order: Order) -> Accepted:
         sql = (
@@ -97,3 +106,9 @@ class Inbox:
             raise PlatformError("internal", message_id=order.message_id)
         stored = Order(str(row["run_id"]), order.user_id, str(row["thread_id"]), order.message_id, row["text"])
         return Accepted(stored, duplicate=True, status=row["status"])
+
+
+def _orders(rows: Sequence[asyncpg.Record]) -> list[Order]:
+    return [
+        Order(str(r["run_id"]), str(r["user_id"]), str(r["thread_id"]), str(r["message_id"]), r["text"]) for r in rows
+    ]

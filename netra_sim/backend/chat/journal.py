@@ -22,7 +22,7 @@ from netra_sim.kernel.clock import Clock
 # One statement, so one round trip and one commit. It writes nothing when a state change finds another state.
 _WRITE = """
 WITH moved AS (
-    UPDATE runs SET status = coalesce($5, status), route = coalesce($6, route),
+    UPDATE runs SET status = coalesce($5, status), route = coalesce($6, route), owner = coalesce($15, owner),
         ended_at = CASE WHEN $7 THEN now() ELSE ended_at END
     WHERE id = $1 AND ($4::text IS NULL OR status = $4) RETURNING id
 ), bump AS (
@@ -145,5 +145,5 @@ class Journal:
             order.run_id, order.user_id, order.thread_id, before, after, entry.route, after in _ENDED, self._run_seq,
             [e.type for e in entry.events], [orjson.dumps(e.data).decode() for e in entry.events],
             agent, None if result is None else orjson.dumps(result).decode(), entry.answer,
-            mark,
+            mark, self._db.owner if after == "starting" else None,
         ]  # fmt: skip

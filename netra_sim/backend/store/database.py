@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -44,6 +45,7 @@ class Database:
     def __init__(self, url: str, size: int, policy: Policy, connect_timeout: float) -> None:
         self._url, self._size, self._connect_timeout = url, size, connect_timeout
         self.policy = policy
+        self.owner = secrets.randbits(63)  # of what this process begins: whoever listens holds a lock on it
         self._pool: asyncpg.Pool | None = None
 
     @property
@@ -118,14 +120,16 @@ class Database:
     async def listen(self, channel: str) -> AsyncIterator[str]:
         """Payloads notified on the channel as they come, after an empty one that says that listening has begun.
 
-        The connection is none of the pool's. It raises what asyncpg does, or OSError, when that is lost, which a
-        silent one is when it does not answer a question either.
+        The connection is none of the pool's; while it lasts, it holds the lock that says that `owner` is there. It
+        raises what asyncpg does, or OSError, when that is lost, which a silent one is when it does not answer a
+        question either.
         """
         connection = await asyncpg.connect(self._url, timeout=self._connect_timeout)
         heard: asyncio.Queue[str | None] = asyncio.Queue()
         try:
             connection.add_termination_listener(lambda _connection: heard.put_nowait(None))
             await connection.add_listener(channel, lambda *told: heard.put_nowait(str(told[-1])))
+            await connection.execute("SELECT pg_advisory_lock_shared($1)", self.owner)
             yield ""
             while True:
                 try:
