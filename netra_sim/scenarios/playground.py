@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from netra_sim.faults.control import FaultControl
+from netra_sim.faults.kinds import KINDS
+from netra_sim.faults.kinds.message import MessageKind
 from netra_sim.faults.nemesis import Nemesis
 from netra_sim.faults.plan import Plan, Step
 from netra_sim.faults.process import chosen
@@ -56,7 +58,7 @@ class Playground:
         self._online = self._numbered = 0
         self._history: HistoryWriter | None = None
         self._control: FaultControl | None = None
-        self._edges: list[str] = []
+        self._edges: dict[str, str] = {}  # each with its protocol
 
     async def run(self, ready: Callable[[dict[str, Any]], None], watch: Watch) -> None:
         """From an empty namespace until `stop`; then every fault is healed and nothing is left but the history."""
@@ -71,9 +73,10 @@ class Playground:
                 self._control = control
                 people = [account(rng, n, p.profile) for n in range(1, p.users + 1)]
                 await tenants.seed(at.database_url, at.logs_url, rng, people, p.rows)
-                self._edges = [e.removeprefix(f"{self._name}/") for e in await control.proxies(f"{self._name}/")]
+                told = await control.proxies(f"{self._name}/")
+                self._edges = {e.removeprefix(f"{self._name}/"): p.get("protocol", "") for e, p in told.items()}
                 self._processes = {**services(self._lab), **at.processes}
-                ready({"edges": self._edges, "processes": list(self._processes)})
+                ready({"edges": list(self._edges), "processes": list(self._processes)})
                 settings = Settings(at.url, p.scaled(REQUEST_DEADLINE), p.scaled(RUN_LIMIT), p.time_scale)
                 await self._play(settings, history, rng, at.workers, watch)
 
@@ -87,6 +90,7 @@ class Playground:
                 raise BadValue(field="target", value=target, allowed="a process that this lab started, not one by URL")
         elif target not in self._edges:
             raise UnknownName(what="edge", name=target, known=", ".join(self._edges))
+        self._refuse_unread(step)
         self._refuse_twice(step)
         self._numbered += 1
         number, struck = self._numbered, asyncio.Event()
@@ -175,6 +179,13 @@ class Playground:
         if self._history is None or self._control is None or not self._edges or self._over.is_set():
             raise BadValue(field="play", value="inject", allowed="between the start and the stop of a session of play")
         return self._history, self._control
+
+    def _refuse_unread(self, step: Step) -> None:
+        """A fault on messages needs an edge on which they are understood."""
+        made = KINDS.get(step.kind)
+        if made is not None and issubclass(made, MessageKind) and self._edges[step.target] not in made.protocols:
+            allowed = f"an edge that speaks {' or '.join(made.protocols)}"
+            raise BadValue(field="target", value=step.target, allowed=allowed)
 
     def _refuse_twice(self, step: Step) -> None:
         """A process can be struck once at a time: what heals one blow would meet the other."""

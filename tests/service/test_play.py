@@ -91,6 +91,23 @@ async def test_bad_input_is_refused_before_anything_happens(lab):
         await play.heal()
 
 
+async def test_a_fault_on_messages_names_those_it_strikes(lab):
+    play = await lab.play(users=2)
+    with pytest.raises(BadValue, match=r"target cannot be 'redis'\. It takes an edge that speaks postgres"):
+        await play.inject("pg_error", "redis")
+    with pytest.raises(UnknownName, match="field of match"):
+        await play.inject("pg_error", "postgres", match={"sql": "x"})
+    with pytest.raises(BadValue, match="stream"):
+        await play.inject("delay_message", "postgres", stream="both")
+    slow = {"type": ["Query", "Execute", "Parse"]}
+    number = await play.inject("delay_message", "postgres", delay=1, match=slow)
+    assert [f["attributes"] for f in await play.faults()] == [{"delay": 1, "match": slow}]
+    await play.answers(1)
+    assert await play.heal(number) == [number]
+    [fault] = (await play.stop()).history.faults()
+    assert (fault.kind, fault.hits > 0, fault.healed is not None) == ("delay_message", True, True)
+
+
 async def test_answers_are_waited_for_while_the_session_lasts(lab):
     play = await lab.play(users=2)
     await play.answers(2)
