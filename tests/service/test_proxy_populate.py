@@ -193,6 +193,65 @@ async def test_an_update_that_names_the_same_address_drops_nobody(http: httpx.As
             assert await said(streams, b"still here") == b"still here"
 
 
+CUT = {"name": "cut", "type": "cut", "attributes": {"match": {"nth": 7}}}
+
+
+async def test_a_listed_proxy_of_the_same_protocol_is_left_as_it_is(http: httpx.AsyncClient) -> None:
+    wanted = [one("db", free_port(), protocol="postgres")]
+    made = (await http.post("/populate", json=[{**wanted[0], "toxics": [CUT]}])).json()["proxies"]
+    assert [(p["protocol"], [t["name"] for t in p["toxics"]]) for p in made] == [("postgres", ["cut"])]
+    assert (await http.post("/populate", json=wanted)).json()["proxies"] == made
+
+
+@pytest.mark.parametrize(("before", "after"), [("postgres", "redis"), ("postgres", ""), ("", "postgres")])
+async def test_a_listed_proxy_of_another_protocol_is_made_anew(
+    http: httpx.AsyncClient, before: str, after: str
+) -> None:
+    async with Upstream() as server:
+        wanted = {"name": "db", "listen": f"localhost:{free_port()}", "upstream": server.address}
+        made = (await http.post("/proxies", json={**wanted, "protocol": before, "toxics": [LATENCY]})).json()
+        async with connection(int(made["listen"].rpartition(":")[2])) as streams:
+            assert await said(streams, b"X") == b"X"
+            [told] = (await http.post("/populate", json=[{**wanted, "protocol": after}])).json()["proxies"]
+            await cut(streams[0])
+    assert (told.get("protocol", ""), told["listen"], told["toxics"]) == (after, made["listen"], [])
+    answer = await http.post("/proxies/db/toxics", json=CUT)
+    assert answer.status_code == (200 if after else 400)
+
+
+@pytest.mark.parametrize(("protocol", "text"), [("smtp", "protocol cannot be 'smtp'"), (5, "protocol: not a string")])
+async def test_a_protocol_that_is_none_is_refused_everywhere(http: httpx.AsyncClient, protocol: Any, text: str) -> None:
+    told = (await http.post("/proxies", json=one("db", 0, protocol="redis"))).json()
+    wrong = one("new", 0, protocol=protocol)
+    for answer in (
+        await http.post("/proxies", json=wrong),
+        await http.post("/populate", json=[one("db", 0), wrong]),
+        await http.post("/proxies/db", json={"protocol": protocol, "enabled": False}),
+        await http.patch("/proxies/db", json={"protocol": protocol, "enabled": False}),
+    ):
+        assert (answer.status_code, text in answer.json()["error"]) == (400, True)
+        assert protocol == 5 or "It takes postgres, redis, http or none" in answer.json()["error"]
+    assert (await http.get("/proxies")).json() == {"db": told}
+
+
+async def test_an_update_may_name_the_protocol_but_not_change_it(http: httpx.AsyncClient) -> None:
+    told = (await http.post("/proxies", json=one("db", 0, protocol="redis"))).json()
+    refused = await http.post("/proxies/db", json={"protocol": "http", "enabled": False})
+    assert (refused.status_code, refused.json()["error"][:30]) == (400, "protocol: it cannot be changed")
+    assert (await http.get("/proxies/db")).json() == told
+    for same in ("redis", "", None):
+        body = {"protocol": same, "upstream": UPSTREAM}
+        assert (await http.patch("/proxies/db", json=body)).json() == told
+
+
+async def test_a_listed_fault_on_messages_needs_the_protocol_of_its_proxy(http: httpx.AsyncClient) -> None:
+    error = {"type": "pg_error"}
+    answer = await http.post("/populate", json=[one("a", 0), one("b", 0, protocol="redis", toxics=[error])])
+    assert (answer.status_code, answer.json()["proxies"], await names(http)) == (400, [], [])
+    text = "type: pg_error needs a proxy created with the protocol postgres; this one has redis at proxy 2"
+    assert answer.json()["error"] == text
+
+
 async def test_an_update_that_cannot_listen_disables(http: httpx.AsyncClient) -> None:
     async with Upstream() as server:
         taken = server.address

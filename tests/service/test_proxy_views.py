@@ -1,12 +1,14 @@
 """What the proxy tells of itself: bytes and connections for Prometheus, and which toxic hit which connection."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
 
 from netra_sim.faults.control import FaultControl
-from tests.service.proxying import ProxyProcess, Upstream, connection, proxy_process, said, within
+from netra_sim.faults.toxic import MOST_GONE
+from tests.service.proxying import ProxyProcess, Upstream, connection, cut, proxy_process, said, within
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,42 @@ async def test_connections_tell_which_toxic_hit_them(control: FaultControl) -> N
             toxic = await control.toxic("db", "down")
             assert toxic is not None
             assert toxic["hits"] == 3
+
+
+async def knock(port: int) -> None:
+    """Come, and be reset at the door."""
+    with contextlib.suppress(ConnectionResetError):
+        async with connection(port) as (reader, _):
+            await cut(reader)
+
+
+async def test_hits_on_a_thousand_gone_connections_are_told_and_the_oldest_forgotten(control: FaultControl) -> None:
+    async with Upstream() as server:
+        port = await control.create_proxy("db", server.address)
+        await control.add_toxic("db", {"type": "refuse", "name": "it"})
+        for number in range(1, MOST_GONE + 4):
+            await knock(port)
+            if number in (MOST_GONE, MOST_GONE + 3):
+                told = await control.hits("db", "it")
+                assert [one["connection"] for one in told] == list(range(number - MOST_GONE + 1, number + 1))
+        toxic = await control.toxic("db", "it")
+        assert toxic is not None
+        assert toxic["hits"] == MOST_GONE + 3  # nothing is taken off the sum
+        assert await control.connections("db") == []
+
+
+async def test_an_open_connection_is_told_however_many_go(control: FaultControl) -> None:
+    async with Upstream() as server:
+        port = await control.create_proxy("db", server.address)
+        async with connection(port) as first:
+            await control.add_toxic("db", {"type": "noop", "name": "heard"})
+            await control.add_toxic("db", {"type": "refuse", "name": "door"})
+            assert await said(first, b"one") == b"one"
+            for _ in range(MOST_GONE + 1):
+                await knock(port)
+            [told] = await control.connections("db")
+            assert (told["number"], [t["hits"] for t in told["toxics"]]) == (1, [1])
+            assert [one["connection"] for one in await control.hits("db", "heard")] == [1]
 
 
 async def test_connections_of_nobody(process: ProxyProcess, control: FaultControl) -> None:
