@@ -29,7 +29,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRA = PROJECT["project"]["optional-dependencies"]["clickhouse"]
 ENGINE, CLIENT = EXTRA[:1], EXTRA[1:]  # of the engine's own dependencies (pandas, pyarrow: 200 MB) we use none
 PROGRAMS = Path(".nox/environment/bin").absolute()
-# A lab is a dozen processes, so modules must not be compiled anew in each; where no bytecode is wanted, it stays in .nox.
+# A lab is a dozen processes: none shall compile all modules anew. Where no bytecode is wanted, it is kept in .nox.
 APART = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(".nox/bytecode").absolute())}
 BYTECODE = APART if os.environ.get("PYTHONDONTWRITEBYTECODE") else {}
 
