@@ -21,15 +21,15 @@ SLACK = 3.0  # for a machine that is busy when a time-out is due
 # By label: when it begins, after half of the users are in, and how long it lasts. What follows a phase of long waits
 # must not take answers away, so there is quiet after it: a run of the mix that met two time-outs takes 35 s.
 PHASES = {
-    "hung model": (2.0, 32.0),
-    "garbled": (37.0, 9.0),
-    "mix": (56.0, 22.0),
-    "rate limit": (82.0, 5.0),
-    "triple mix": (114.0, 13.0),
-    "stall": (154.0, 14.0),
-    "outage": (172.0, 13.0),
+    "garbled": (8.0, 9.0),
+    "hung model": (20.0, 32.0),
+    "mix": (72.0, 22.0),
+    "rate limit": (98.0, 5.0),
+    "triple mix": (130.0, 13.0),
+    "stall": (178.0, 14.0),
+    "outage": (196.0, 13.0),
 }
-LASTS = 197.0
+LASTS = 221.0
 ENOUGH, FEW, LEAST, SHARE = 16, 6, 3, 0.95  # runs that a share, a phase, and one of long waits must be judged by
 
 
@@ -112,7 +112,7 @@ def _controls(_: Trouble) -> tuple[Control, ...]:
         Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
                 ("full_or_partial", "answered_by", "told_in_outage"), without=("fallback",), at_most={"users": 8}),
         Control("no-breaker", "A model that is gone is called again and again by every run.",
-                ("no_storm",), without=("breaker", "budget")),
+                ("no_storm",), without=("breaker", "budget"), at_most={"users": 6}),
         Control("no-timeouts", "Runs wait for as long as a stream is silent.",
                 ("stall_detected",), without=("timeout",)),
         Control("naive-client", "Retry-After is ignored, broken-off text is lost, and users are shown broken JSON.",
