@@ -94,6 +94,7 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
             asyncio.create_task(_adopt(inbox, supervisor, clock, settings.scaled(ORPHANED)), name="adopt"),
         ]
         loops.append(asyncio.create_task(logs.prepare(), name="prepare"))
+        loops.append(asyncio.create_task(health.watch(clock, settings.scaled(LOOK)), name="health"))
         forever(*loops)
         stack.push_async_callback(supervisor.stop)
         for loop in loops:

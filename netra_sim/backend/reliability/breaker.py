@@ -15,7 +15,10 @@ WINDOW, ENOUGH, IN_A_ROW = 20, 10, 8
 class BreakerLike(Protocol):
     """What a policy asks of a breaker."""
 
-    state: State
+    @property
+    def state(self) -> State:
+        """Open while calls are refused, half-open while the next one, or one under way, will tell."""
+        ...
 
     def admit(self) -> float:
         """0 when a call may go out, else the seconds until the next probe."""
@@ -38,16 +41,21 @@ class Breaker:
     """Opens at 50 % failures of the last 20 attempts (10 at least) or 8 in a row; pauses double to a cap."""
 
     def __init__(self, pause: float, cap: float, clock: Clock, tell: Callable[[State], None] = lambda _: None) -> None:
-        self.state: State = "closed"
+        self._state: State = "closed"
         self._pause, self._first, self._cap = pause, pause, cap
         self._clock, self._tell = clock, tell
         self._last: deque[bool] = deque(maxlen=WINDOW)
         self._row = 0
         self._until = 0
 
+    @property
+    def state(self) -> State:
+        """Half-open from the end of the pause on, called or not: nobody knows more until the next call."""
+        return "half_open" if self._state == "open" and not self.wait() else self._state
+
     def admit(self) -> float:
         """Let a call out when closed; when open, one probe after the pause, and a further one if that one hangs."""
-        if self.state == "closed":
+        if self._state == "closed":
             return 0.0
         if (wait := self.wait()) > 0:
             return wait
@@ -57,14 +65,14 @@ class Breaker:
 
     def wait(self) -> float:
         """Seconds until a call may go out: the rest of the pause, or of the time that a probe under way is given."""
-        return 0.0 if self.state == "closed" else max(0.0, (self._until - self._clock.now_ns()) / 1e9)
+        return 0.0 if self._state == "closed" else max(0.0, (self._until - self._clock.now_ns()) / 1e9)
 
     def record(self, *, ok: bool, probe: bool = False) -> None:
         """A failed probe doubles the pause; a good one closes the breaker with a clean slate."""
-        if probe and self.state == "half_open":
+        if probe and self._state == "half_open":
             self._close() if ok else self._open(min(self._pause * 2, self._cap))
             return
-        if probe or self.state != "closed":  # it set out before another decided, or before the opening
+        if probe or self._state != "closed":  # it set out before another decided, or before the opening
             return
         self._last.append(ok)
         self._row = 0 if ok else self._row + 1
@@ -74,7 +82,7 @@ class Breaker:
 
     def abandon(self, *, probe: bool = False) -> None:
         """A cancelled probe leaves its place to the next call."""
-        if probe and self.state == "half_open":
+        if probe and self._state == "half_open":
             self._until = self._clock.now_ns()
 
     def _open(self, pause: float) -> None:
@@ -88,8 +96,8 @@ class Breaker:
         self._enter("closed")
 
     def _enter(self, state: State) -> None:
-        if state != self.state:
-            self.state = state
+        if state != self._state:
+            self._state = state
             self._tell(state)
 
 

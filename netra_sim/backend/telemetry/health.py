@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from netra_sim.backend.reliability.breaker import BreakerLike, State
+from netra_sim.kernel.clock import Clock
 
 log = logging.getLogger("netra.health")
 Probe = Callable[[], Awaitable[bool]]
@@ -23,6 +24,7 @@ AFFECTED = {
     "tool": "answers lack figures from your data",
     "clickhouse": "answers lack figures from your data",
 }
+STANDS_IN = {"llm_fallback": "llm"}  # what is asked only when another has failed
 
 
 def _nobody(_level: str, _affected: list[str]) -> None:
@@ -45,31 +47,45 @@ class Health:
         """A breaker's observer: remember the state and when it began; users are told when the level changes."""
         self._since[dependency] = (state, time.time())
         log.info("breaker", extra={"dependency": dependency, "state": state})
+        self._look()
+
+    async def watch(self, clock: Clock, every: float) -> None:
+        """Tell users, each `every` seconds, what has changed by time alone."""
+        while True:
+            await clock.sleep(every)
+            self._look()
+
+    def _look(self) -> None:
         if (now := self.level()) != self._told:
             self._told = now
             self.tell(now, self.affected())
 
     def level(self) -> str:
-        """The degradation level by the breakers that are not closed; no dependency is asked."""
-        return level(len(self._open()), len(self.breakers))
+        """The degradation level by the dependencies that fail, as far as is known; none is asked."""
+        return level(len(self._failing()), len(self.breakers))
 
     def affected(self) -> list[str]:
         """What users will notice, in plain words."""
-        return list(dict.fromkeys(AFFECTED.get(name, name) for name in self._open()))
+        return list(dict.fromkeys(AFFECTED.get(name, name) for name in self._failing()))
 
     def refuses(self) -> float:
         """Seconds for which new runs are refused: at `minimal`, until a breaker lets a probe through; else 0."""
         if self.level() != "minimal":
             return 0.0
-        return min(self.breakers[name].wait() for name in self._open())
+        return min(self.breakers[name].wait() for name in self._failing())
 
     def state(self) -> dict[str, object]:
         """Level, breakers and gauges as this worker knows them, without any I/O."""
         breakers = {name: breaker.state for name, breaker in self.breakers.items()}
         return {"level": self.level(), "breakers": breakers, **self.gauges()}
 
-    def _open(self) -> list[str]:
-        return [name for name, breaker in self.breakers.items() if breaker.state != "closed"]
+    def _failing(self) -> list[str]:
+        return [name for name, breaker in self.breakers.items() if breaker.state != "closed" and not self._idle(name)]
+
+    def _idle(self, name: str) -> bool:
+        """Whether nothing needs it, so that nobody will ask whether it works again; its breaker stays half-open."""
+        first = self.breakers.get(STANDS_IN.get(name, ""))
+        return first is not None and first.state == "closed" and not self.breakers[name].wait()
 
     async def report(self) -> dict[str, object]:
         """Each dependency's answer now, its breaker, and the level of the whole."""

@@ -58,6 +58,19 @@ async def test_open_refuses_and_says_how_long(breaker: Breaker, clock: ManualClo
     assert breaker.admit() == pytest.approx(0.6)
 
 
+async def test_after_the_pause_it_claims_no_outage_that_nobody_has_seen_since(
+    breaker: Breaker, clock: ManualClock, told: list[State]
+):
+    strike(breaker, "x" * 8)
+    await clock.advance(PAUSE - 0.1)
+    assert breaker.state == "open"
+    await clock.advance(0.1)
+    assert breaker.state == "half_open"
+    assert told == ["open"]  # nobody has called: nothing has happened
+    strike(breaker, "x")
+    assert breaker.state == "open"
+
+
 async def test_after_the_pause_one_probe_goes_out_and_the_others_wait(breaker: Breaker, clock: ManualClock):
     strike(breaker, "x" * 8)
     await clock.advance(PAUSE)

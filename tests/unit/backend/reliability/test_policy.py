@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from netra_sim.backend.reliability.breaker import BareBreaker
 from netra_sim.backend.reliability.deadline import deadline
 from netra_sim.backend.reliability.policy import TABLE, Policy, Row, Unavailable
 from netra_sim.kernel.clock import ManualClock
@@ -259,10 +260,8 @@ async def has_deadline(p: Policy) -> bool:
 
 async def has_budget(p: Policy) -> bool:
     store = Dependency(*[Passing(), "ok"] * 40, "ok")  # never 8 failures in a row, but half of them
-    granted = 0
+    granted, p.breaker = 0, BareBreaker()  # a breaker would open at so many
     for _ in range(20):
-        p.breaker.state = "closed"
-        getattr(p.breaker, "_last", []).clear()
         granted += await outcome(p.run(store)) == "ok"
     return granted < 20 or store.calls < 40
 

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import orjson
@@ -60,9 +61,13 @@ async def test_being_alive_asks_nobody():
     assert (await asked(Health({}), "/health/live")(None)).status_code == 200
 
 
-def broken(*names: str) -> Health:
+PAUSE = 0.5
+
+
+def broken(*names: str, clock: ManualClock | None = None) -> Health:
     """Five breakers, of which these are open."""
-    held = {name: Breaker(0.5, 0.5, ManualClock()) for name in ("postgres", "redis", "llm", "llm_fallback", "tool")}
+    clock = clock or ManualClock()
+    held = {name: Breaker(PAUSE, PAUSE, clock) for name in ("postgres", "redis", "llm", "llm_fallback", "tool")}
     for name in names:
         for _ in range(IN_A_ROW):
             held[name].record(ok=False)
@@ -94,3 +99,40 @@ def test_new_runs_are_refused_at_minimal_until_a_probe_may_go_out():
     assert broken("redis", "llm").refuses() == 0
     whole = broken("redis", "llm", "llm_fallback")
     assert 0 < whole.refuses() <= 0.5
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+async def test_a_fallback_model_that_nobody_needs_and_nobody_has_asked_since_its_pause_is_no_outage(clock: ManualClock):
+    whole, told = broken("llm_fallback", clock=clock), []
+    whole.tell = lambda level, affected: told.append((level, affected))
+    whole.breaker_changed("llm_fallback", "open")
+    assert told == [("partial", ["answers come from rules, without a model behind the first one"])]
+    watching = asyncio.create_task(whole.watch(clock, PAUSE / 2))
+    await clock.advance(PAUSE / 2)
+    assert len(told) == 1  # it has failed just now
+    await clock.advance(PAUSE / 2)
+    watching.cancel()
+    assert told[1:] == [("normal", [])]
+    # Nor is it said to work: the next call will tell.
+    assert whole.state() == {
+        "level": "normal",
+        "breakers": {**dict.fromkeys(whole.breakers, "closed"), "llm_fallback": "half_open"},
+        "sockets": 3,
+    }
+    assert whole.breakers["llm_fallback"].admit() == 0
+    whole.breakers["llm_fallback"].record(ok=False, probe=True)
+    assert whole.level() == "partial"
+
+
+async def test_a_dependency_that_is_needed_fails_until_a_call_has_shown_that_it_works(clock: ManualClock):
+    whole = broken("llm", "llm_fallback", clock=clock)
+    assert whole.level() == "degraded"
+    await clock.advance(PAUSE)
+    assert whole.level() == "degraded"
+    assert whole.breakers["llm"].admit() == 0
+    whole.breakers["llm"].record(ok=True, probe=True)
+    assert whole.level() == "normal"
