@@ -26,4 +26,5 @@ class Recording:
             return
         facts = {name: value for name in FACTS if (value := message.facts.get(name)) is not None}
         told = {"t": time.monotonic_ns(), "connection": connection, "stream": stream, "type": message.type}
-        self.messages.append({**told, "text": message.text[:TEXT], "exchange": message.exchange, "facts": facts})
+        said = {"text": message.text[:TEXT], "bytes": len(message.raw), "exchange": message.exchange, "facts": facts}
+        self.messages.append({**told, **said})

@@ -22,6 +22,7 @@ RULES = {
     "lasting": "a refusal lasts: the first of a name stands for all",
     "harmless": "where nothing is changed, a lost request and a lost answer are the same",
     "batched": "commands sent together share their connection's fate: the first stands for all",
+    "empty": "what is not there cannot be corrupted",
 }
 
 
@@ -63,6 +64,21 @@ class Exploration:
         return Shown(
             "", "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>", "\n".join(lines)
         )
+
+    def regressions(self) -> Shown:
+        """Every plan that once violated, with what it shows now and what was found with it."""
+        rows = [
+            (plan["state"], f"{plan['plan']}: {' + '.join(plan['faults'])}", plan["found"])
+            for plan in self.data.get("regressions", ())
+        ]
+        text = "\n".join(f"{STATES[state][1]} {what}: {found}" for state, what, found in rows) or "None was run."
+        body = "".join(
+            f'<tr><td style="background:{STATES[state][0]};color:#fff">{state}</td>'
+            f"<td>{html.escape(what)}</td><td>{html.escape(found)}</td></tr>"
+            for state, what, found in rows
+        )
+        head = "<thead><tr><th>now</th><th>plan</th><th>what it violated</th></tr></thead>"
+        return Shown("", f"<table>{head}<tbody>{body}</tbody></table>" if rows else f"<p>{text}</p>", text)
 
     def rules(self) -> Shown:
         """By which rule how many cells were left out."""

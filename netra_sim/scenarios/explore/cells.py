@@ -74,21 +74,30 @@ def batched(exchange: Exchange, fault: str, flow: _Flow) -> bool:
     return fault not in ("error", "corrupt") and exchange in flow.followers
 
 
-RULES: tuple[Callable[[Exchange, str, _Flow], bool], ...] = (repeats, lasting, harmless, batched)
+def empty(exchange: Exchange, fault: str, flow: _Flow) -> bool:
+    """What is not there cannot be corrupted: the first look for a session in the cache finds none."""
+    return fault == "corrupt" and exchange in flow.missed
+
+
+RULES: tuple[Callable[[Exchange, str, _Flow], bool], ...] = (repeats, lasting, harmless, batched, empty)
 
 
 @dataclass(frozen=True)
 class _Flow:
     counts: Counter[tuple[str, str]]
     followers: frozenset[Exchange]
+    missed: frozenset[Exchange]
 
 
-def cells(found: Sequence[Exchange], followers: frozenset[Exchange] = frozenset()) -> Cells:
+def cells(
+    found: Sequence[Exchange], followers: frozenset[Exchange] = frozenset(), missed: frozenset[Exchange] = frozenset()
+) -> Cells:
     """Every exchange in every way, less those for which another stands.
 
-    `followers` are those that were sent together with one before them, on the same connection.
+    `followers` are those that were sent together with one before them, on the same connection; `missed` are commands
+    to which there was no value.
     """
-    flow = _Flow(Counter((e.edge, e.fingerprint) for e in found), followers)
+    flow = _Flow(Counter((e.edge, e.fingerprint) for e in found), followers, missed)
     chosen, merged = [], Counter[str]()
     for exchange in found:
         for fault in applicable(exchange):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netra_sim.kernel.errors import UnknownName
 from netra_sim.scenarios import provenance
@@ -14,7 +15,7 @@ from netra_sim.scenarios.explore.explorer import LANES, SEED, Stage, stage
 from netra_sim.scenarios.explore.flow import FLOWS
 from netra_sim.scenarios.explore.invariants import broken, told
 from netra_sim.scenarios.explore.matrix import Matrix, Outcome
-from netra_sim.scenarios.explore.plans import Plan
+from netra_sim.scenarios.explore.plans import Plan, stored
 from netra_sim.scenarios.explore.search import search, shrunk
 
 PLANS = "runs/explore"
@@ -60,12 +61,14 @@ async def _explore(wanted: Wanted, root: Path) -> int:
     changed = "+" in made_by  # files differ from the commit, so it does not say what ran
     matrices = {} if wanted.fresh or changed else files.load(path, made_by)
     plans: list[str] = []
+    regressions: list[dict[str, Any]] = []
 
     def keep() -> None:
-        files.save(path, made_by, list(matrices.values()), plans)
+        files.save(path, made_by, list(matrices.values()), plans, regressions)
 
     end = time.monotonic() + wanted.seconds
     async with stage(wanted.lanes, wanted.planted, wanted.seed) as at:
+        regressions += [] if wanted.planted else await _regressions(at, wanted.flows)
         for flow in wanted.flows:
             matrix = await _flow(at, flow, matrices, end, keep)
             keep()
@@ -73,7 +76,19 @@ async def _explore(wanted: Wanted, root: Path) -> int:
             plans.extend(str(each.relative_to(root)) for each in found)
             keep()
     print(f"matrix: {path.relative_to(root)}")
-    return int(any(matrix.count()["violated"] for matrix in matrices.values()) or bool(plans))
+    again = any(each["state"] == "violated" for each in regressions)
+    return int(any(matrix.count()["violated"] for matrix in matrices.values()) or bool(plans) or again)
+
+
+async def _regressions(at: Stage, flows: Sequence[str]) -> list[dict[str, Any]]:
+    """Every plan that once violated, run again: what it shows today."""
+    told = []
+    for name, plan in stored(flows).items():
+        state, why = await at.again(plan)
+        print(f"found before, {name}: {state}: {why}", flush=True)
+        faults = [cell.id for cell in plan.cells]
+        told.append({"plan": name, "flow": plan.flow, "faults": faults, "found": plan.why, "state": state, "why": why})
+    return told
 
 
 async def _flow(at: Stage, flow: str, matrices: dict[str, Matrix], end: float, keep: Callable[[], None]) -> Matrix:

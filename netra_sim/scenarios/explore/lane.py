@@ -94,8 +94,9 @@ class Lane:
                 hits.append(int(found["hits"]) if found else 0)
                 await self.control.remove_toxic(self._edge(cell), name)
         left = await self._settle(history, flow, scene.account)
+        clean = not left and not await self._shut()
         await self._clean()
-        return Run(history.freeze(), tuple(hits), time.monotonic() - began, not left)
+        return Run(history.freeze(), tuple(hits), time.monotonic() - began, clean)
 
     async def record(self, act: Callable[[], Awaitable[Any]]) -> list[tuple[str, dict[str, Any]]]:
         """What passed the edges during `act`, as (edge, message) in the order of time."""
@@ -140,14 +141,14 @@ class Lane:
             history.seen("run", "not_over", seconds=seconds)
 
     async def _settle(self, history: HistoryWriter, flow: Flow, account: Account) -> list[str]:
-        """Wait until workers are as before: no run, no socket, no connection in use; audit; then every breaker closed.
+        """Wait until workers are as before: no run, no socket, no connection in use; audit; then at level normal.
 
         A breaker closes when its dependency is used again: the workers are asked for their health, and where that is
         not enough the flow is run without a fault. What is left after all that is told.
         """
         within = CALM * self.lab.time_scale
         end = time.monotonic() + within
-        left = await self._uncalm(within, breakers=False)
+        left = await self._uncalm(within, levels=False)
         await self._audit(history, account)
         left = left or await self._uncalm(CLOSES * self.lab.time_scale)
         while left and time.monotonic() < end:
@@ -156,24 +157,33 @@ class Lane:
         history.seen(ACTOR, "calm", left=left, within_s=within)
         return left
 
-    async def _uncalm(self, within: float, *, breakers: bool = True) -> list[str]:
+    async def _uncalm(self, within: float, *, levels: bool = True) -> list[str]:
         end, calm = time.monotonic() + within, 0
         while True:
-            left = [what for name, url in self.at.workers.items() for what in await self._odd(name, url, breakers)]
+            left = [what for name, url in self.at.workers.items() for what in await self._odd(name, url, levels)]
             left += [f"{n} runs under way" for n in [await self.database.fetchval(UNDER_WAY)] if n]
             calm = 0 if left else calm + 1
             if calm == TWICE or time.monotonic() > end:  # what a healed fault let go may be on its way to a worker
                 return left
             await asyncio.sleep(POLL_S)  # workers tell their state when they are asked
 
-    async def _odd(self, name: str, url: str, breakers: bool) -> list[str]:
-        state = (await self.http.get(f"{url}/health/state")).json()
+    async def _odd(self, name: str, url: str, levels: bool) -> list[str]:
+        state = await self._state(url)
         gauges = {"connections in use": state["pool"]["used"], "sockets": state["sockets"], "runs": state["runs"]}
         odd = [f"{name}: {n} {what}" for what, n in gauges.items() if n]
-        shut = [f"{name}: breaker of {what} {how}" for what, how in state["breakers"].items() if how != "closed"]
-        if shut and breakers:
-            await self.http.get(f"{url}/health")
-        return [*odd, *(shut if breakers else ())]
+        if not levels or state["level"] == "normal":
+            return odd
+        await self.http.get(f"{url}/health")
+        shut = ", ".join(f"{what} {how}" for what, how in state["breakers"].items() if how != "closed")
+        return [*odd, f"{name}: {state['level']}: breaker of {shut}"]
+
+    async def _shut(self) -> bool:
+        """Whether a breaker is not closed, though nothing needs what is behind it: the next run would begin so."""
+        states = [await self._state(url) for url in self.at.workers.values()]
+        return any(how != "closed" for state in states for how in state["breakers"].values())
+
+    async def _state(self, url: str) -> dict[str, Any]:
+        return dict((await self.http.get(f"{url}/health/state")).json())
 
     async def _audit(self, history: HistoryWriter, account: Account) -> None:
         history.seen(ACTOR, "account", **dict(await self.database.fetchrow(_ACCOUNT)))

@@ -14,6 +14,7 @@ from netra_sim.scenarios.explore.cells import Cell
 from netra_sim.scenarios.explore.fingerprint import Exchange
 
 SCHEMA = 1
+Regressions = Sequence[dict[str, Any]]
 State = Literal["held", "violated", "unreached"]
 
 
@@ -83,10 +84,15 @@ def load(path: Path, made_by: str) -> dict[str, Matrix]:
     return {flow["flow"]: parse(flow) for flow in told["flows"]}
 
 
-def save(path: Path, made_by: str, flows: Sequence[Matrix], found: Sequence[str] = ()) -> None:
+def save(
+    path: Path, made_by: str, flows: Sequence[Matrix], found: Sequence[str] = (), regressions: Regressions = ()
+) -> None:
     """Write the file as a whole or not at all; `found` are the files of plans that violate."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"schema": SCHEMA, "made_by": made_by, "flows": [m.as_dict() for m in flows], "plans": list(found)}
+    told = {
+        "schema": SCHEMA, "made_by": made_by, "flows": [m.as_dict() for m in flows], "plans": list(found),
+        "regressions": list(regressions),
+    }  # fmt: skip
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(told, indent=1))
     os.replace(draft, path)

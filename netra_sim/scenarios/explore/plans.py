@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from netra_sim.scenarios.explore.fingerprint import Exchange
 from netra_sim.scenarios.explore.flow import FLOWS
 
 SCHEMA = 1
+FOUND = Path(__file__).parent / "found"  # what exploration has found and was mended: each violated what its `why` tells
 SIZES = (2, 3, 4)  # faults of a drawn plan
 
 
@@ -56,6 +57,12 @@ class Plan:
         if wrong := next((cell.fault for cell in cells if cell.fault not in FAULTS), None):
             raise BadValue(field="fault", value=wrong, allowed=", ".join(FAULTS))
         return plan
+
+
+def stored(flows: Collection[str]) -> dict[str, Plan]:
+    """The plans of these flows that once violated, by their file's name: they are run again at each exploration."""
+    plans = {path.stem: Plan.load(path) for path in sorted(FOUND.glob("*.json"))}
+    return {name: plan for name, plan in plans.items() if plan.flow in flows}
 
 
 def drawn(seed: int, number: int, flow: str, known: Sequence[Cell]) -> tuple[Cell, ...]:

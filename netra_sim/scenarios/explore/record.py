@@ -12,30 +12,40 @@ from netra_sim.scenarios.explore.flow import Flow
 from netra_sim.scenarios.explore.lane import Lane
 
 IDLE = 15.0  # seconds before scaling; every timer of a worker that has no socket fires within
+RECORDINGS = 3  # an answer of the model is as long as it is: what the longest alone has cannot be struck
+EMPTY = 5  # bytes of the longest reply of Redis that says that there is nothing: $-1 and the line's end
 SOCKETS = frozenset([("postgres", "SELECT id, last_seq FROM users WHERE id = ANY($1::uuid[])")])  # while one is open
 Messages = list[tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The exchanges that were the same in two runs, in order; those that were sent with the one before them."""
+    """The exchanges that were the same in all recordings, in order.
+
+    `followers` are those that were sent with the one before them, `missed` those to which there was no value.
+    """
 
     exchanges: tuple[Exchange, ...]
     followers: frozenset[Exchange]
-    unstable: int = 0  # exchanges that only one of the two runs had
+    missed: frozenset[Exchange]
+    unstable: int = 0  # exchanges that only some of the recordings had
 
 
 async def recorded(lane: Lane, flow: Flow) -> Recorded:
-    """Run the flow until pools and statements are warm, then record it twice."""
+    """Run the flow until pools and statements are warm, then record it a few times."""
     for _ in range(2):
         await lane.run(flow)
+    prefix = f"{lane.name}:"
     background = SOCKETS | await _background(lane)
-    first, second = [await _once(lane, flow) for _ in range(2)]
-    found = [set(named(messages, f"{lane.name}:", background)) for messages in (first, second)]
-    both = found[0] & found[1]
-    order = tuple(e for e in named(first, f"{lane.name}:", background) if e in both)
-    together = followers(first, f"{lane.name}:", background)
-    return Recorded(order, frozenset(together & both), len(found[0] ^ found[1]))
+    first, *others = [await _once(lane, flow) for _ in range(RECORDINGS)]
+    found = [frozenset(named(messages, prefix, background)) for messages in (first, *others)]
+    common = frozenset.intersection(*found)
+    return Recorded(
+        tuple(e for e in named(first, prefix, background) if e in common),
+        followers(first, prefix, background) & common,
+        missed(first, prefix) & common,
+        len(frozenset.union(*found) - common),
+    )
 
 
 def named(messages: Messages, prefix: str, background: Iterable[tuple[str, str]]) -> list[Exchange]:
@@ -43,7 +53,7 @@ def named(messages: Messages, prefix: str, background: Iterable[tuple[str, str]]
     return [e for e in exchanges(messages, prefix) if (e.edge, e.fingerprint) not in background]
 
 
-def followers(messages: Messages, prefix: str, background: Iterable[tuple[str, str]]) -> set[Exchange]:
+def followers(messages: Messages, prefix: str, background: Iterable[tuple[str, str]]) -> frozenset[Exchange]:
     """The commands that went out before the one ahead of them on their connection was answered."""
     waiting: dict[tuple[str, int], bool] = {}
     found = set()
@@ -57,7 +67,18 @@ def followers(messages: Messages, prefix: str, background: Iterable[tuple[str, s
             waiting[place] = True
         elif message["stream"] == "downstream":
             waiting[place] = False
-    return found
+    return frozenset(found)
+
+
+def missed(messages: Messages, prefix: str) -> frozenset[Exchange]:
+    """The commands to which Redis answered that it has nothing, or nothing to say."""
+    asked = [each for each in messages if exchanges([each], prefix)]
+    short = {_place(*each) for each in messages if each[1]["type"] == "reply" and each[1]["bytes"] <= EMPTY}
+    return frozenset(e for e, each in zip(exchanges(asked, prefix), asked, strict=True) if _place(*each) in short)
+
+
+def _place(edge: str, message: dict[str, Any]) -> tuple[str, int, int]:
+    return edge, int(message["connection"]), int(message["exchange"])
 
 
 async def _background(lane: Lane) -> frozenset[tuple[str, str]]:
