@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import golden, memory, proxy, start, sweep, users
+from tests.bench import explore, golden, memory, proxy, start, sweep, users
 from tests.bench.measure import Figure, missing
 
 SCHEMA = 1
@@ -24,7 +24,8 @@ FILE = Path("reports/bench.json")
 Group = Callable[[bool], Coroutine[Any, Any, list[Figure]]]
 GROUPS: dict[str, Group] = {
     "proxy": proxy.figures, "start": start.figures, "golden": golden.figures, "memory": memory.figures,
-    "users": users.figures, "most-users": users.most, "scenarios": sweep.figures,
+    "users": users.figures, "most-users": users.most, "explore": explore.figures,
+    "scenarios": sweep.figures,
 }  # fmt: skip
 
 

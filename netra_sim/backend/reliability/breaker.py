@@ -20,6 +20,11 @@ class BreakerLike(Protocol):
         """Open while calls are refused, half-open while the next one, or one under way, will tell."""
         ...
 
+    @property
+    def failing(self) -> bool:
+        """Whether the dependency is taken to fail."""
+        ...
+
     def admit(self) -> float:
         """0 when a call may go out, else the seconds until the next probe."""
         ...
@@ -52,6 +57,11 @@ class Breaker:
     def state(self) -> State:
         """Half-open from the end of the pause on, called or not: nobody knows more until the next call."""
         return "half_open" if self._state == "open" and not self.wait() else self._state
+
+    @property
+    def failing(self) -> bool:
+        """Until it answers, or nobody has asked for its longest pause, though anybody might: older news is none."""
+        return self._state != "closed" and self._clock.now_ns() < self._until + round(self._cap * 1e9)
 
     def admit(self) -> float:
         """Let a call out when closed; when open, one probe after the pause, and a further one if that one hangs."""
@@ -105,6 +115,7 @@ class BareBreaker:
     """No breaker: every call goes out."""
 
     state: State = "closed"
+    failing = False
 
     def admit(self) -> float:
         """Always now."""

@@ -24,7 +24,6 @@ AFFECTED = {
     "tool": "answers lack figures from your data",
     "clickhouse": "answers lack figures from your data",
 }
-STANDS_IN = {"llm_fallback": "llm"}  # what is asked only when another has failed
 
 
 def _nobody(_level: str, _affected: list[str]) -> None:
@@ -80,12 +79,7 @@ class Health:
         return {"level": self.level(), "breakers": breakers, **self.gauges()}
 
     def _failing(self) -> list[str]:
-        return [name for name, breaker in self.breakers.items() if breaker.state != "closed" and not self._idle(name)]
-
-    def _idle(self, name: str) -> bool:
-        """Whether nothing needs it, so that nobody will ask whether it works again; its breaker stays half-open."""
-        first = self.breakers.get(STANDS_IN.get(name, ""))
-        return first is not None and first.state == "closed" and not self.breakers[name].wait()
+        return [name for name, breaker in self.breakers.items() if breaker.failing]
 
     async def report(self) -> dict[str, object]:
         """Each dependency's answer now, its breaker, and the level of the whole."""

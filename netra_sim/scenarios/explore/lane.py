@@ -178,7 +178,7 @@ class Lane:
         return [*odd, f"{name}: {state['level']}: breaker of {shut}"]
 
     async def _shut(self) -> bool:
-        """Whether a breaker is not closed, though nothing needs what is behind it: the next run would begin so."""
+        """Whether a breaker is not closed, since nobody has asked what is behind it: the next run would begin so."""
         states = [await self._state(url) for url in self.at.workers.values()]
         return any(how != "closed" for state in states for how in state["breakers"].values())
 

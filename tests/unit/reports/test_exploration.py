@@ -44,6 +44,16 @@ def test_what_was_violated_is_listed(explored: Exploration) -> None:
     assert explored.violated().text == f"login: {COMMIT} / cut_after: <lost>"
 
 
+def test_what_was_found_before_is_listed_with_what_it_shows_now(explored: Exploration) -> None:
+    assert explored.regressions().text == "None was run."
+    plan = {"plan": "it", "faults": [f"{SELECT} / stall"], "found": "<lost>", "state": "held", "why": "login ok"}
+    again = Exploration({**explored.data, "regressions": [plan, {**plan, "plan": "that", "state": "violated"}]})
+    assert again.regressions().text.splitlines() == [
+        f"✓ it: {SELECT} / stall: <lost>", f"✗ that: {SELECT} / stall: <lost>"
+    ]  # fmt: skip
+    assert "&lt;lost&gt;" in again.regressions().html
+
+
 def test_the_reports_first_page_shows_it_only_where_something_was_explored(explored: Exploration) -> None:
     text = site.index([], [], explored=explored)
     assert "What was explored" in text

@@ -71,6 +71,27 @@ async def test_after_the_pause_it_claims_no_outage_that_nobody_has_seen_since(
     assert breaker.state == "open"
 
 
+async def test_it_fails_until_it_answers_or_nobody_has_asked_for_the_longest_pause(
+    breaker: Breaker, clock: ManualClock
+):
+    assert not breaker.failing
+    strike(breaker, "x" * 8)
+    await clock.advance(PAUSE + CAP - 0.1)
+    assert breaker.failing
+    strike(breaker, "x")  # asked again, the pause is twice as long
+    await clock.advance(2 * PAUSE + CAP - 0.1)
+    assert breaker.failing
+    await clock.advance(0.1)
+    assert not breaker.failing
+    assert breaker.state == "half_open"
+    assert breaker.admit() == 0
+    breaker.record(ok=False, probe=True)
+    assert breaker.failing
+    await clock.advance(4 * PAUSE)
+    strike(breaker, ".")
+    assert not breaker.failing
+
+
 async def test_after_the_pause_one_probe_goes_out_and_the_others_wait(breaker: Breaker, clock: ManualClock):
     strike(breaker, "x" * 8)
     await clock.advance(PAUSE)

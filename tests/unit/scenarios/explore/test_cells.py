@@ -41,6 +41,13 @@ def test_what_was_sent_together_shares_the_fate_of_its_connection() -> None:
     assert faults([first, second], second, second) == {"error"}
 
 
+def test_what_is_not_there_is_not_corrupted() -> None:
+    first, second = Exchange("redis", "GET session:*"), Exchange("redis", "GET session:*", 2)
+    found = cells([first, second], missed=frozenset([first]))
+    assert [cell.exchange for cell in found.chosen if cell.fault == "corrupt"] == [second]
+    assert found.merged["empty"] == 1
+
+
 def test_only_what_has_a_checksum_or_a_schema_is_corrupted() -> None:
     corrupted = [exchange.fingerprint for exchange in EVERY if "corrupt" in applicable(exchange)]
     assert corrupted == ["GET session:*", "~ event"]

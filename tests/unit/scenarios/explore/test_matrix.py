@@ -6,8 +6,9 @@ import pytest
 from netra_sim.kernel.errors import BadValue
 from netra_sim.scenarios.explore.cells import Cell
 from netra_sim.scenarios.explore.fingerprint import Exchange
+from netra_sim.scenarios.explore.flow import FLOWS
 from netra_sim.scenarios.explore.matrix import Matrix, Outcome, load, save
-from netra_sim.scenarios.explore.plans import Plan, drawn
+from netra_sim.scenarios.explore.plans import Plan, drawn, stored
 
 COMMIT, LOGIN = Exchange("postgres", "COMMIT", 2), Exchange("edge", "POST /auth/login")
 
@@ -70,6 +71,12 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str, names: str
     (tmp_path / "it.json").write_text(text)
     with pytest.raises(BadValue, match=names):
         Plan.load(tmp_path / "it.json")
+
+
+def test_what_was_found_before_is_stored_by_flow() -> None:
+    assert set(stored(["login", "chat"])) >= {"commit-answer-lost", "fallback-model-unasked", "tool-call-without-id"}
+    assert all(plan.why and len(plan.cells) == 1 for plan in stored(FLOWS).values())
+    assert set(stored(["login"])) == {"commit-answer-lost"}
 
 
 def test_plans_are_drawn_by_seed_each_exchange_once() -> None:
