@@ -206,7 +206,8 @@ async def lane(lab: Lab, control: FaultControl, name: str, seed: int, defect: st
     async with platform(lab, control, name, seed, defect=defect) as at:
         database = await asyncpg.connect(at.database_url)
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=10.0) as http:
+            kept = httpx.Limits(keepalive_expiry=2.0)  # less than a worker keeps what is idle
+            async with httpx.AsyncClient(trust_env=False, timeout=10.0, limits=kept) as http:
                 yield Lane(lab, control, name, at, Rng(seed).child(name), database, http)
         finally:
             await database.close()
