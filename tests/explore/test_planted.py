@@ -62,6 +62,7 @@ async def test_what_was_not_reached_is_told() -> None:
         ),  # each run waits for an answer
     ],
 )
+@pytest.mark.timeout(300)  # a user who was acknowledged and never answered waits for 9 s in each of five runs
 async def test_a_planted_defect_is_found_and_shrunk_to_one_fault(
     defect: str, flow: str, cause: Cell, shows: str, scale: float, tmp_path: Path
 ) -> None:
