@@ -148,7 +148,7 @@ SCENARIO = Scenario(
     controls=_controls,
     smoke=("no-fallback",),
     runbook=(
-        "See which model is failing: GET /health names the breakers llm and llm_fallback and since when they are open.",
+        "See which model fails: GET /health/state names the breakers llm and llm_fallback; the log tells since when.",
         "Rate limited: the platform waits as long as the provider asks; raise the quota, or send less.",
         "Hung or stalled: restart nothing; after 15 s without a first token, or 5 s without the next, a call ends.",
         "Both models gone: users get partial answers by rule, which say so; check the provider's status and the key.",
