@@ -157,8 +157,10 @@ class Scenario:
         return parameters.model_copy(update={name: min(getattr(parameters, name), cap) for name, cap in caps.items()})
 
     def runs(self, parameters: Parameters) -> tuple[Control, ...]:
-        """The controls that a run with these parameters has."""
-        return tuple(c for c in self.controls(parameters) if c.name in self.smoke or parameters.all_controls)
+        """The controls that a run with these parameters has, each as made for its own."""
+        wanted = [c for c in self.controls(parameters) if c.name in self.smoke or parameters.all_controls]
+        made = {c.name: self.controls(self.given(parameters, c)) for c in wanted}
+        return tuple(c for name, controls in made.items() for c in controls if c.name == name)
 
     def judges(self, parameters: Parameters) -> tuple[Check, ...]:
         """The checks, each with the controls that must make it fail."""

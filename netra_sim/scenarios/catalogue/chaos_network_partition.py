@@ -128,6 +128,7 @@ SCENARIO = Scenario(
         "Afterwards: compare a user's highest seq with his last_seq in the users table; replay closes any gap.",
     ),
     not_proven=(
+        "A silence that outlasts a user's patience of 30 s: what he says into it, he has to ask again.",
         "A partition between workers and stores; chaos/database-lost strikes that side.",
         "Networks that lose or reorder single packets: TCP hides those, and this proxy works above it.",
     ),
@@ -136,5 +137,5 @@ SCENARIO = Scenario(
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},
-    full=({"heartbeat": 25.0, "users": 16, "messages": 12},),
+    full=({"heartbeat": 10.0, "users": 16, "messages": 12},),
 )

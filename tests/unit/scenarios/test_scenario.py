@@ -102,3 +102,11 @@ def test_a_control_takes_what_it_needs_and_never_more_than_was_asked_for():
     assert (scenario.given(usual, control).users, scenario.given(usual, control).window) == (6, 2.0)
     few = usual.model_copy(update={"users": 3, "window": 1.0})
     assert scenario.given(few, control) == few
+
+
+def test_a_control_strikes_at_a_time_of_its_own_parameters():
+    scenario = registry.find("golden/many-users")
+    usual = scenario.parameters(all_controls=True)
+    [slow] = [c for c in scenario.runs(usual) if c.name == "slow-database"]
+    assert [step.at for step in slow.steps] == [scenario.given(usual, slow).window]
+    assert scenario.given(usual, slow).window < usual.window
