@@ -110,7 +110,9 @@ def _controls(_: Trouble) -> tuple[Control, ...]:
         Control("no-second-try", "A call that fails is made again by nobody: with one in four failing, most answers "
                 "lack a part.", ("full_answers",), without=("retry", "fallback")),
         Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
-                ("full_or_partial", "answered_by", "told_in_outage"), without=("fallback",), at_most={"users": 8}),
+                ("answered_by", "told_in_outage"), without=("fallback",), at_most={"users": 8}),
+        Control("partial-untold", "An answer that lacks parts is told as whole: the user trusts what is not there.",
+                ("full_or_partial",), defect="partial_untold", at_most={"users": 8}),
         Control("no-breaker", "A model that is gone is called again and again by every run.",
                 ("no_storm",), without=("breaker", "budget"), at_most={"users": 6}),
         Control("no-timeouts", "Runs wait for as long as a stream is silent.",
