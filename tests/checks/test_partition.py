@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from netra_sim.checks.partition import others_untouched, runs_survive
 from netra_sim.kernel.history import History
-from tests.checks.story import Story, about, cannot_tell, convicts, passes, restored, script, user, without
+from tests.checks.story import Story, about, cannot_tell, convicts, passes, renamed, restored, script, user, without
 
 TOOLS, STARTS = runs_survive("tool_executing"), runs_survive("agent_started", ("down", "partition"))
 SPARED = others_untouched("black_hole")
@@ -74,19 +74,24 @@ def test_faults_that_struck_nobody() -> None:
 
 
 def spared(
-    *, during: float = 0.02, fails: int = 0, before: int = 10, under: int = 10, code: int = 1006, loser: str = "user-1"
-) -> History:
-    """User 1's entrance is silent from 4 to 6 s; user 2 reads all the time, and `loser` loses his connection."""
+    *, during: float = 0.02, fails: int = 0, before: int = 10, under: int = 10, code: int = 1006, loser: str = "user-1",
+    usual: float = 0.02, since: float = 2.1, begins: float = 4.1, loses: float = 4.1, hits: int = 9,
+) -> History:  # fmt: skip
+    """User 1's entrance is silent from 4 to 6 s; user 2 reads all the time, and `loser` loses his connection.
+
+    User 2's reads come one after the other from `since` on, then from `begins` on.
+    """
     story = Story(step=0.0).seen("run", "entrances", of=EDGES)
-    story.fault("partition", "edge-2", 1.0, 2.0).at(2.1)
+    story.fault("partition", "edge-2", 1.0, 2.0).at(since)
     fault = story._writer.fault(None, "black_hole", "planned", target="edge")
     for _ in range(before):
-        story.op("user-2", "history", took=0.02)
+        story.op("user-2", "history", took=usual)
     story.at(4.0)._writer.fault(fault, "black_hole", "fired", target="edge")
-    story.op("user-1", "history", "unknown", took=0.1).seen(loser, "disconnected", connection="c", code=code)
+    story.op("user-1", "history", "unknown", took=0.1)
+    story.at(loses).seen(loser, "disconnected", connection="c", code=code).at(begins)
     for n in range(under):
         story.op("user-2", "history", "fail" if n < fails else "ok", took=during)
-    story.at(6.0)._writer.fault(fault, "black_hole", "healed", hits=9)
+    story.at(6.0)._writer.fault(fault, "black_hole", "healed", hits=hits)
     return story.op("user-2", "history", "fail", took=0.1).at(9.0).seen("run", "load_ended").end()
 
 
@@ -94,6 +99,9 @@ def test_the_others_notice_nothing() -> None:
     passes(SPARED, spared())
     passes(SPARED, spared(during=0.1))
     passes(SPARED, spared(loser="user-2", code=1000))  # he left by himself
+    passes(SPARED, spared(loser="user-2", loses=3.99))
+    passes(SPARED, spared(loser="user-2", loses=6.0))
+    passes(SPARED, spared(usual=0.05, during=0.15))
 
 
 def test_the_others_fail_wait_or_lose_their_connection() -> None:
@@ -101,10 +109,19 @@ def test_the_others_fail_wait_or_lose_their_connection() -> None:
     convicts(SPARED, spared(during=0.11), "0.11 s")
     convicts(SPARED, spared(loser="user-2"), "1 connection of theirs broke")
     convicts(SPARED, spared(fails=1, before=0), "9 of 10")  # a failure needs no comparison
+    convicts(SPARED, spared(loser="user-2", loses=4.0), "1 connection of theirs broke")
+    convicts(SPARED, spared(usual=0.05, during=0.16), "before it 0.05 s")
 
 
 def test_too_few_to_compare_or_only_one_entrance() -> None:
     cannot_tell(SPARED, spared(before=4), "only 4")
     cannot_tell(SPARED, spared(under=4), "4 under")
+    for just_enough in ({"since": 2.0}, {"since": 3.89}, {"begins": 4.0}):
+        passes(SPARED, spared(before=5, under=5, **just_enough))
+    for since in (1.99, 3.9):  # one began before the calm, or ended as the fault struck
+        cannot_tell(SPARED, spared(before=5, since=since), "only 4")
+    slip = renamed(spared(before=5), about("history", "ok", actor="user-2"), phase="fail")
+    cannot_tell(SPARED, slip, "only 4")
+    cannot_tell(SPARED, spared(hits=0), "several entrances")
     cannot_tell(SPARED, without(spared(), about("entrances")), "several entrances")
     cannot_tell(SPARED, Story().seen("run", "load_ended").end())
