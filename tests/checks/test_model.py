@@ -311,3 +311,64 @@ def test_what_nobody_read_or_no_fault_struck_cannot_be_judged():
         cannot_tell(CHECKS[name], without(story(), about("answers")), "not read")
     cannot_tell(model.no_storm("quake", 1.2, 8), story(), "did not strike")
     cannot_tell(model.stall_detected("quake", 0.8), story(), "did not strike")
+
+
+def at(seconds: float) -> int:
+    return 1_000_000_000 + round(seconds * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "judge"), [(9.999, cannot_tell), (10.0, passes), (20.0, passes), (20.001, cannot_tell)]
+)
+def test_what_is_asked_as_the_fault_strikes_or_ends_is_of_it(asked: float, judge: Callable[..., object]):
+    judge(
+        model.full_answers("mix", 0.95, 10),
+        renamed(story(), about("chat", "invoke", message_id="m-mix-0"), t=at(asked)),
+    )
+
+
+def test_the_recovery_lasts_to_the_next_strike_or_the_loads_end():
+    passes(model.full_again("mix", 20.0, 0.95, 10), story())  # the strike at that very moment is not the next one
+    last = about("chat", "ok", run_id="end-9")
+    for ended, judged in ((112.0, "10 of 10"), (112.001, "9 of 9")):
+        assert passes(CHECKS["full_again"], renamed(story(), last, t=at(ended))).observed.startswith(judged)
+    assert passes(CHECKS["full_again"], without(story(), about("load_ended"))).observed.startswith("10 of 10")
+
+
+def test_a_run_that_touches_a_fault_did_not_live_without_any():
+    check = model.no_storm("outage", 1.2, 10)
+    for spared, phase, run, t in (("end", "ok", "calm-9", 10.0), ("calm", "invoke", "end-0", 90.0)):
+        ended = {r.id for r in story().records if str(r.value.get("message_id")).startswith(f"m-{spared}")}
+        ten_calm = History(r for r in story().records if r.f != "chat" or r.id not in ended)
+        key = {"run_id": run} if phase == "ok" else {"message_id": f"m-{run}"}
+        cannot_tell(check, renamed(ten_calm, about("chat", phase, **key), t=at(t)), "Only 9 runs")
+
+
+def test_a_fault_that_never_struck_or_ended_has_no_span():
+    for phase in ("fired", "healed"):
+        unspanned = without(story(), about("script", phase))  # of `mix`
+        cannot_tell(CHECKS["full_answers"], unspanned, "did not strike and end")
+        cannot_tell(CHECKS["no_storm"], unspanned, "never struck")
+
+
+def test_runs_that_call_no_model_are_no_measure():
+    rows = value_of(story(), about("llm_calls"))["rows"]
+    idle = [row for row in rows if "m-calm" not in row["draw"] and "m-end" not in row["draw"]]
+    cannot_tell(CHECKS["no_storm"], told(story(), about("llm_calls"), rows=idle), "did not call the model")
+
+
+def test_a_call_may_be_early_by_what_rounding_takes():
+    for came, judge in ((12.996, passes), (12.994, convicts)):
+        again = changed(lambda row: row["draw"] == "u/m-mix-0/data/answer/4", at=WALL + came)  # 13.0 was asked for
+        judge(CHECKS["retry_after_honoured"], again)
+
+
+def test_only_what_broke_off_and_what_is_partial_is_judged():
+    one = lambda row: row["draw"] == "u/m-stall-2/reporting/answer/1"  # noqa: E731
+    assert "of 9 stalled" in passes(CHECKS["stall_detected"], changed(one, silent=2.0, outcome="ok")).observed
+    whole = story(only("stall", FULL))
+    rows = [{**row, "text": "It costs 5 USD."} if row["run_id"] == "stall-3" else row
+            for row in value_of(whole, about("answers"))["rows"]]  # fmt: skip
+    assert "9 of 9" in passes(CHECKS["partial_text_kept"], told(whole, about("answers"), rows=rows)).observed
+    shaped = changed(lambda row: row["outcome"] == "wrong_schema", outcome="ok")
+    cannot_tell(CHECKS["never_raw"], shaped, "none of a wrong shape")

@@ -1,8 +1,8 @@
 """Outages of a dependency: what users notice, how soon workers do, how soon it is used again."""
 
 from netra_sim.checks.outage import answered_without, detected, restored, slowdown
-from netra_sim.kernel.history import History
-from tests.checks.story import Story, about, cannot_tell, convicts, passes, renamed, told
+from netra_sim.kernel.history import History, Phase
+from tests.checks.story import Story, Where, about, cannot_tell, convicts, inserted, passes, renamed, told, without
 
 ANSWERED = answered_without("redis", {"history": 0.08})
 SLOWDOWN, DETECTED, RESTORED = slowdown("history", "redis"), detected("redis", 0.5), restored("redis", 1.0)
@@ -138,6 +138,32 @@ def test_without_any_workers_word_nothing_is_told_of_breakers() -> None:
     mute = History(r for r in story().records if r.f != "gauges")
     for check in (DETECTED, RESTORED):
         cannot_tell(check, mute, "no worker told its state")
+
+
+def test_too_few_before_or_in_the_outage() -> None:
+    cannot_tell(ANSWERED, story(reads=0), "Only 0 requests")
+    cannot_tell(SLOWDOWN, story(reads=9), "began during the kill")
+    nine = (
+        without(story(), about("history", "invoke")),
+        renamed(story(), about("history", "ok"), phase="fail"),
+        another(story(), about("history", "invoke"), "planned", "fired"),  # what follows it is not before any fault
+    )
+    for history in nine:
+        cannot_tell(SLOWDOWN, history, "before the first fault")
+
+
+def another(history: History, where: Where, *phases: Phase) -> History:
+    """The same kind of fault at another dependency, right before the first match."""
+    for phase in phases:
+        history = inserted(history, where, "nemesis", "kill", phase, target="llm", hits=1)
+    return history
+
+
+def test_faults_that_struck_nobody() -> None:
+    for check in (ANSWERED, SLOWDOWN, DETECTED, RESTORED):
+        cannot_tell(check, another(story(), about("load_started"), "planned"), "never struck")
+        missed = cannot_tell(check, told(story(), about("kill", "healed"), hits=0))
+        assert "never struck" not in missed.observed  # it was not judged at all
 
 
 def test_nothing_to_judge() -> None:
