@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 from netra_sim.checks.partition import others_untouched, runs_survive
 from netra_sim.kernel.history import History
-from tests.checks.story import Story, about, cannot_tell, convicts, passes, renamed, restored, script, user, without
+from tests.checks.story import (
+    Story,
+    about,
+    cannot_tell,
+    convicts,
+    passes,
+    renamed,
+    restored,
+    script,
+    told,
+    user,
+    without,
+)
 
 TOOLS, STARTS = runs_survive("tool_executing"), runs_survive("agent_started", ("down", "partition"))
 SPARED = others_untouched("black_hole")
@@ -62,7 +74,11 @@ def test_an_event_never_told_an_end_that_is_none_or_bad() -> None:
 
 def test_the_user_of_the_other_entrance_and_other_stages_are_not_judged() -> None:
     other = without(struck("tool_executing", "data"), about("frame", type="tool_completed", actor="user-2"))
-    assert passes(TOOLS, other).observed.startswith("Of 1 run ")
+    for edge in ("a", "z"):
+        elsewhere = told(other, about("entrances"), of={**EDGES, "user-2": edge})
+        assert passes(TOOLS, elsewhere).observed.startswith("Of 1 run ")
+    others = [[99, run, 1, "agent_thinking", "data", None, None, 0.0] for run in ("a", "z")]  # never shown
+    passes(TOOLS, restored(struck("tool_executing", "data"), "user-1", lambda rows: [*others, *rows]))
     cannot_tell(TOOLS, struck("agent_started", "triage"), "No run of those struck was in tool_executing")
     cannot_tell(STARTS, struck("agent_completed", "triage"), "No run of those struck was in agent_started")
 
@@ -76,13 +92,14 @@ def test_faults_that_struck_nobody() -> None:
 def spared(
     *, during: float = 0.02, fails: int = 0, before: int = 10, under: int = 10, code: int = 1006, loser: str = "user-1",
     usual: float = 0.02, since: float = 2.1, begins: float = 4.1, loses: float = 4.1, hits: int = 9,
+    earlier: str = "partition",
 ) -> History:  # fmt: skip
     """User 1's entrance is silent from 4 to 6 s; user 2 reads all the time, and `loser` loses his connection.
 
     User 2's reads come one after the other from `since` on, then from `begins` on.
     """
     story = Story(step=0.0).seen("run", "entrances", of=EDGES)
-    story.fault("partition", "edge-2", 1.0, 2.0).at(since)
+    story.fault(earlier, "edge-2", 1.0, 2.0).at(since)
     fault = story._writer.fault(None, "black_hole", "planned", target="edge")
     for _ in range(before):
         story.op("user-2", "history", took=usual)
@@ -100,7 +117,9 @@ def test_the_others_notice_nothing() -> None:
     passes(SPARED, spared(during=0.1))
     passes(SPARED, spared(loser="user-2", code=1000))  # he left by himself
     passes(SPARED, spared(loser="user-2", loses=3.99))
-    passes(SPARED, spared(loser="user-2", loses=6.0))
+    for healed in (6.0, 7.0):
+        passes(SPARED, spared(loser="user-2", loses=healed))
+    passes(SPARED, spared(earlier="bandwidth"))
     passes(SPARED, spared(usual=0.05, during=0.15))
 
 
@@ -108,6 +127,8 @@ def test_the_others_fail_wait_or_lose_their_connection() -> None:
     convicts(SPARED, spared(fails=1), "9 of 10")
     convicts(SPARED, spared(during=0.11), "0.11 s")
     convicts(SPARED, spared(loser="user-2"), "1 connection of theirs broke")
+    for other in ("a", "z"):
+        convicts(SPARED, told(spared(fails=1), about("entrances"), of={**EDGES, "user-2": other}), "9 of 10")
     convicts(SPARED, spared(fails=1, before=0), "9 of 10")  # a failure needs no comparison
     convicts(SPARED, spared(loser="user-2", loses=4.0), "1 connection of theirs broke")
     convicts(SPARED, spared(usual=0.05, during=0.16), "before it 0.05 s")
@@ -120,8 +141,9 @@ def test_too_few_to_compare_or_only_one_entrance() -> None:
         passes(SPARED, spared(before=5, under=5, **just_enough))
     for since in (1.99, 3.9):  # one began before the calm, or ended as the fault struck
         cannot_tell(SPARED, spared(before=5, since=since), "only 4")
-    slip = renamed(spared(before=5), about("history", "ok", actor="user-2"), phase="fail")
-    cannot_tell(SPARED, slip, "only 4")
+    for phase in ("fail", "unknown"):
+        slip = renamed(spared(before=5), about("history", "ok", actor="user-2"), phase=phase)
+        cannot_tell(SPARED, slip, "only 4")
     cannot_tell(SPARED, spared(hits=0), "several entrances")
     cannot_tell(SPARED, without(spared(), about("entrances")), "several entrances")
     cannot_tell(SPARED, Story().seen("run", "load_ended").end())

@@ -24,7 +24,11 @@ def waiting(shares: Sequence[float] = SHARES, users: int = 6, early: float = 0.0
 
 
 def test_random_waits_up_to_a_doubling_bound() -> None:
-    passes(WAITS, waiting())
+    says = (
+        "46 % of its doubling bound on average, spread by 30 %, and 43 % after two failures; 0 came before their time."
+    )
+    assert says in passes(WAITS, waiting()).observed
+    passes(WAITS, History(waiting().records[:-2]))  # planned, and never begun
     cannot_tell(WAITS, waiting(users=3), "Only 15 reconnects")
     cannot_tell(WAITS, waiting(SHARES[:2], users=12), "0 after two failures")
 
@@ -74,14 +78,15 @@ def returning(*runs: str) -> History:
 
 
 def test_who_comes_back_finds_everything_as_it_was_left() -> None:
-    passes(SURVIVES, returning())
+    assert "1 thread read afterwards" in passes(SURVIVES, returning()).observed
     passes(SURVIVES, told(returning(), READ, messages=1))
     passes(SURVIVES, returning("r-1", "r-2"))
 
 
 def test_a_stranger_a_shorter_stream_and_a_lost_message() -> None:
     again = about("connect", "ok", connection_id="c-2")
-    convicts(SURVIVES, told(returning(), again, user_id=user("user-2")), "another user")
+    for stranger in ("0", user("user-2"), "z"):
+        convicts(SURVIVES, told(returning(), again, user_id=stranger), "another user")
     convicts(SURVIVES, told(returning(), again, last_seq=0), "a shorter stream")
     evidence = convicts(SURVIVES, told(returning(), READ, messages=0), "After 1 reconnect, 1 time").evidence
     assert evidence[0]["problem"] == "messages missing"
@@ -92,7 +97,8 @@ def test_a_stranger_a_shorter_stream_and_a_lost_message() -> None:
 
 def test_what_was_not_acknowledged_before_in_this_thread_may_be_missing() -> None:
     empty = told(returning(), READ, messages=0)
-    passes(SURVIVES, renamed(empty, about("send", "ok"), phase="unknown"))
+    for phase in ("fail", "unknown"):
+        passes(SURVIVES, renamed(empty, about("send", "ok"), phase=phase))
     passes(SURVIVES, told(empty, about("send", "invoke"), thread_id="t-2"))
     passes(SURVIVES, swapped(empty, about("send", "ok"), about("history", "invoke")))
 
@@ -102,9 +108,9 @@ def test_nobody_who_came_back_or_read() -> None:
     cannot_tell(SURVIVES, once, "0 reconnects")
     unread = inserted(once, about("chat", "ok"), "user-1", "connect", "ok", user_id=user("user-1"), last_seq=99)
     cannot_tell(SURVIVES, unread, "1 reconnect, and 0 threads read")
-    failed = renamed(returning(), READ, phase="fail")
-    cannot_tell(SURVIVES, failed, "0 threads read")
-    refused = renamed(returning(), about("connect", "ok", connection_id="c-2"), phase="fail")
-    cannot_tell(SURVIVES, refused, "0 reconnects, and 0 threads")
+    for phase in ("fail", "unknown"):
+        cannot_tell(SURVIVES, renamed(returning(), READ, phase=phase), "0 threads read")
+        refused = renamed(returning(), about("connect", "ok", connection_id="c-2"), phase=phase)
+        cannot_tell(SURVIVES, refused, "0 reconnects, and 0 threads")
     early = Story().login("user-1").connect("user-1").op("user-1", "history", told={"messages": 0}, thread_id="t-1")
     cannot_tell(SURVIVES, early.connect("user-1").end(), "1 reconnect, and 0 threads")
