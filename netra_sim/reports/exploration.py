@@ -73,7 +73,7 @@ class Exploration:
         ]
         text = "\n".join(f"{STATES[state][1]} {what}: {found}" for state, what, found in rows) or "None was run."
         body = "".join(
-            f'<tr><td style="background:{STATES[state][0]};color:#fff">{state}</td>'
+            f'<tr><td style="white-space:nowrap;color:{STATES[state][0]}"><b>{STATES[state][1]} {state}</b></td>'
             f"<td>{html.escape(what)}</td><td>{html.escape(found)}</td></tr>"
             for state, what, found in rows
         )

@@ -81,6 +81,7 @@ def test_the_user_of_the_other_entrance_and_other_stages_are_not_judged() -> Non
     passes(TOOLS, restored(struck("tool_executing", "data"), "user-1", lambda rows: [*others, *rows]))
     cannot_tell(TOOLS, struck("agent_started", "triage"), "No run of those struck was in tool_executing")
     cannot_tell(STARTS, struck("agent_completed", "triage"), "No run of those struck was in agent_started")
+    cannot_tell(STARTS, struck("tool_executing", "data"), "No run of those struck was in agent_started")
 
 
 def test_faults_that_struck_nobody() -> None:
@@ -109,7 +110,9 @@ def spared(
     for n in range(under):
         story.op("user-2", "history", "fail" if n < fails else "ok", took=during)
     story.at(6.0)._writer.fault(fault, "black_hole", "healed", hits=hits)
-    return story.op("user-2", "history", "fail", took=0.1).at(9.0).seen("run", "load_ended").end()
+    for healed in (6.0, 6.5):
+        story.at(healed).op("user-2", "history", "fail", took=0.1)
+    return story.at(9.0).seen("run", "load_ended").end()
 
 
 def test_the_others_notice_nothing() -> None:
@@ -125,6 +128,7 @@ def test_the_others_notice_nothing() -> None:
 
 def test_the_others_fail_wait_or_lose_their_connection() -> None:
     convicts(SPARED, spared(fails=1), "9 of 10")
+    convicts(SPARED, renamed(spared(fails=1), about("history", "fail", actor="user-2"), phase="unknown"), "9 of 10")
     convicts(SPARED, spared(during=0.11), "0.11 s")
     convicts(SPARED, spared(loser="user-2"), "1 connection of theirs broke")
     for other in ("a", "z"):
@@ -145,5 +149,6 @@ def test_too_few_to_compare_or_only_one_entrance() -> None:
         slip = renamed(spared(before=5), about("history", "ok", actor="user-2"), phase=phase)
         cannot_tell(SPARED, slip, "only 4")
     cannot_tell(SPARED, spared(hits=0), "several entrances")
+    cannot_tell(SPARED, without(spared(), about("black_hole", "healed")), "several entrances")
     cannot_tell(SPARED, without(spared(), about("entrances")), "several entrances")
     cannot_tell(SPARED, Story().seen("run", "load_ended").end())
