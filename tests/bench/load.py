@@ -7,6 +7,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from random import Random
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,15 +21,17 @@ _BAD = (b'"agent_error"', b'"agent_death"', b'"type":"error"')
 
 
 class Client:
-    """One user's socket; counts what it receives."""
+    """One user's socket; counts what it receives. Questions have ids by seed: the model's answers depend on them."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, socket: ClientConnection, seed: str) -> None:
+        self._socket, self._random = socket, Random(seed)
         self.frames = self.bytes = 0
 
     async def chat(self) -> float:
         """Seconds from a question to the end of its run; RuntimeError when it ends in an error."""
-        ids = {"message_id": str(uuid.uuid4()), "thread_id": str(uuid.uuid4())}
+        ids = {
+            name: str(uuid.UUID(int=self._random.getrandbits(128), version=4)) for name in ("message_id", "thread_id")
+        }
         frame = orjson.dumps({"type": "chat_message", "payload": {"text": QUESTION}, **ids}).decode()
         begun = time.perf_counter()
         await self._socket.send(frame)
@@ -52,7 +55,7 @@ async def client(side: Side, user: User) -> AsyncIterator[Client]:
         welcome = orjson.loads(await socket.recv())
         payload = {"last_seq": welcome["data"]["last_seq"]}
         await socket.send(orjson.dumps({"type": "resume", "payload": payload}).decode())
-        yield Client(socket)
+        yield Client(socket, f"{side.users.index(user)}/{payload['last_seq']}")
 
 
 async def volley(clients: Sequence[Client], each: int) -> tuple[float, list[float]]:

@@ -130,8 +130,8 @@ async def test_the_bound_has_the_input_and_output_of_the_worker():
         bound = await traffic(here, "bound", BOUND)
     for same in ("commands", "agents", "questions", "frames", "rows", "entries", "types"):
         assert bound[same] == real[same], same
-    for close in ("bytes", "size"):  # ids and times differ in length
-        assert abs(bound[close] / real[close] - 1) < 0.02, close
+    for close in ("bytes", "size"):  # times differ in length; the model's answers do not, by the questions' ids
+        assert abs(bound[close] / real[close] - 1) < 0.005, close
     assert sum(real["questions"].values()) == 5 * RUNS  # five questions a run, so this counts them
     # Both looked after their sockets and connections beside the runs: less than one commit a run.
     assert abs(bound["commits"] - real["commits"]) < RUNS
