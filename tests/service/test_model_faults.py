@@ -126,6 +126,17 @@ async def test_a_model_calls_a_tool_that_nobody_offered(http: httpx.AsyncClient)
     assert (await http.put(script, json=[])).json() == {"rules": 0, "hits": 1}
 
 
+async def test_a_model_charges_what_nobody_used(http: httpx.AsyncClient) -> None:
+    script = str(http.base_url).replace("/v1/", "/script?key=wire")
+    await http.put(script, json=[{"match": {"agent": "data", "nth": 2}, "do": {"wrong_usage": True}}])
+    asked = {"stream_options": {"include_usage": True}}
+    told = [(await events(http, f"usage{n}", [], **asked))[-2] for n in (1, 2, 3)]
+    first, wrong, third = (json.loads(line)["usage"] for line in told)
+    assert wrong["prompt_tokens"] == 10 * first["prompt_tokens"] == 10 * third["prompt_tokens"]
+    assert wrong["total_tokens"] == wrong["prompt_tokens"] + wrong["completion_tokens"]
+    assert (await http.put(script, json=[])).json() == {"rules": 0, "hits": 1}
+
+
 async def tools(http: httpx.AsyncClient, draw: str) -> list[str]:
     """The names of the tools called."""
     deltas = [json.loads(line)["choices"][0]["delta"] for line in (await events(http, draw, [], tools=[TOOL]))[:-1]]

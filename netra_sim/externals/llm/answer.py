@@ -80,6 +80,11 @@ def mistake(answer: Answer) -> Answer:
     return replace(answer, calls=tuple(replace(call, name=f"{call.name}_of_nobody") for call in answer.calls))
 
 
+def overcharge(answer: Answer) -> Answer:
+    """The same answer, charged with ten times the tokens of its prompt."""
+    return replace(answer, prompt_tokens=10 * answer.prompt_tokens)
+
+
 def _call(rng: Rng, tool: Tool) -> Call:
     arguments = Author(rng, tool.parameters).value({"type": "object", **tool.parameters}, "arguments")
     return Call(f"call_{rng.digest():016x}", tool.name, orjson.dumps(arguments).decode())

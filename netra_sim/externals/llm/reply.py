@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from netra_sim.externals.llm import wire
-from netra_sim.externals.llm.answer import Answer, misfit, mistake, spoil
+from netra_sim.externals.llm.answer import Answer, misfit, mistake, overcharge, spoil
 from netra_sim.externals.llm.latency import Pace
 from netra_sim.externals.llm.question import Question
 from netra_sim.externals.llm.script import Behaviour
@@ -58,7 +58,8 @@ def scripted_error(do: Behaviour) -> Reply | None:
 
 def plan(question: Question, answer: Answer, pace: Pace, do: Behaviour, head: dict[str, Any]) -> Reply:
     """The reply that carries an answer, with what the script does to it."""
-    for done, change in ((do.malformed, spoil), (do.wrong_schema, misfit), (do.wrong_tool, mistake)):
+    wrong = ((do.malformed, spoil), (do.wrong_schema, misfit), (do.wrong_tool, mistake), (do.wrong_usage, overcharge))
+    for done, change in wrong:
         answer = change(answer) if done else answer
     return _streamed(question, answer, pace, do, head) if question.stream else _whole(answer, pace, do, head)
 

@@ -1,8 +1,8 @@
 """Scripted misbehaviour: which request is treated how. No I/O.
 
 A script is a list of rules `{"match": {model?, agent?, nth?, probability?}, "do": {status?, retry_after?, delay_s?,
-malformed?, wrong_schema?, wrong_tool?, cut_after_tokens?, stall_after_tokens?, reset?}}`. The first rule that applies
-decides.
+malformed?, wrong_schema?, wrong_tool?, wrong_usage?, cut_after_tokens?, stall_after_tokens?, reset?}}`. The first rule
+that applies decides.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _DO: dict[str, tuple[type, ...]] = {
     "malformed": (bool,),
     "wrong_schema": (bool,),
     "wrong_tool": (bool,),
+    "wrong_usage": (bool,),
     "cut_after_tokens": (int,),
     "stall_after_tokens": (int,),
     "reset": (bool,),
@@ -42,6 +43,7 @@ class Behaviour:
     malformed: bool = False
     wrong_schema: bool = False
     wrong_tool: bool = False
+    wrong_usage: bool = False
     cut_after_tokens: int | None = None
     stall_after_tokens: int | None = None
     reset: bool = False
@@ -54,7 +56,8 @@ class Behaviour:
         done = {
             "reset": self.reset, "stalled": self.stall_after_tokens is not None,
             "cut": self.cut_after_tokens is not None, "malformed": self.malformed,
-            "wrong_schema": self.wrong_schema, "wrong_tool": self.wrong_tool, "delayed": self.delay_s > 0,
+            "wrong_schema": self.wrong_schema, "wrong_tool": self.wrong_tool,
+            "wrong_usage": self.wrong_usage, "delayed": self.delay_s > 0,
         }  # fmt: skip
         return next((name for name, does in done.items() if does), "ok")
 

@@ -162,7 +162,7 @@ def test_a_wrong_schema_is_json_of_another_shape():
     [
         ({}, "ok"), ({"status": 500}, "refused"), ({"retry_after": 1.0}, "refused"), ({"reset": True}, "reset"),
         ({"malformed": True}, "malformed"), ({"wrong_schema": True}, "wrong_schema"),
-        ({"wrong_tool": True}, "wrong_tool"), ({"delay_s": 1.0}, "delayed"),
+        ({"wrong_tool": True}, "wrong_tool"), ({"wrong_usage": True}, "wrong_usage"), ({"delay_s": 1.0}, "delayed"),
         ({"cut_after_tokens": 0}, "cut"), ({"stall_after_tokens": 0}, "stalled"),
     ],
 )  # fmt: skip
