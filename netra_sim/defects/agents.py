@@ -13,7 +13,7 @@ from netra_sim.backend.agents.specs import Agent, Route
 from netra_sim.backend.agents.sse import Call
 from netra_sim.backend.agents.step import RunTool
 from netra_sim.backend.chat.journal import Journal
-from netra_sim.backend.chat.messages import Entry, Event
+from netra_sim.backend.chat.messages import Entry
 from netra_sim.backend.parts import Parts
 from netra_sim.backend.reliability.together import together
 from netra_sim.backend.store.columns import Columns
@@ -112,20 +112,3 @@ def answer_not_stored(parts: Parts) -> Parts:
             await super().write(replace(entry, answer=None))
 
     return replace(parts, journal=Fleeting)
-
-
-def partial_untold(parts: Parts) -> Parts:
-    """An answer that lacks parts is told as whole."""
-
-    class Boasting(Journal):
-        async def write(self, entry: Entry) -> None:
-            await super().write(replace(entry, events=[_whole(e) for e in entry.events]))
-
-    return replace(parts, journal=Boasting)
-
-
-def _whole(event: Event) -> Event:
-    result = event.data.get("result")
-    if not isinstance(result, dict) or "partial" not in result:
-        return event
-    return replace(event, data={**event.data, "result": {**result, "partial": False}})

@@ -246,11 +246,6 @@ async def one_route_for_all(deployment: Deployment, worker: Worker, user: User) 
     assert end["data"]["result"]["route"] == "insufficient"
 
 
-async def partial_untold(deployment: Deployment, worker: Worker, user: User) -> None:
-    _, end = await chat(deployment, worker, user)
-    assert (end["data"]["result"]["route"], end["data"]["result"]["partial"]) == ("insufficient", False)
-
-
 async def schema_ignored(deployment: Deployment, worker: Worker, user: User) -> None:
     _, end = await chat(deployment, worker, user)
     result = end["data"]["result"]
@@ -324,7 +319,6 @@ STATED: dict[str, Stated] = {
     "model_given_up": model_given_up,
     "naive_model_client": naive_model_client,
     "one_route_for_all": one_route_for_all,
-    "partial_untold": partial_untold,
     "price_table_stale": price_table_stale,
     "redis_given_up": redis_given_up,
     "redis_only_fanout": redis_only_fanout,
