@@ -77,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     explore = add(
         "explore", _explore, "fail each exchange of each flow in each way; then random plans of several faults"
     )
+    _explore_options(explore)
+    replay = add("replay", _replay, "run a stored plan of faults again; exit code 1 when it violates or does not pass")
+    replay.add_argument("plan", type=Path, metavar="PATH", help="a run's folder, a plan in it, or one of exploration's")
+    replay.add_argument("--times", type=int, default=1)
+    add("host", _host, "the lab host; a client starts it")
+    return parser
+
+
+def _explore_options(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("--flow", action="append", default=[], metavar="NAME", help="login, chat, reconnect, refresh")
     explore.add_argument("--seconds", type=float, default=float("inf"), help="for the cells of all flows; else all run")
     explore.add_argument("--search", type=float, default=30.0, metavar="SECONDS", help="of random plans, for each flow")
@@ -84,11 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("--lanes", type=int, default=4, help="runs at once")
     explore.add_argument("--seed", type=int, default=7)
     explore.add_argument("--fresh", action="store_true", help="forget what reports/explore.json has of this commit")
-    replay = add("replay", _replay, "run a stored plan of faults again; exit code 1 when it violates or does not pass")
-    replay.add_argument("plan", type=Path, metavar="PATH", help="a run's folder, a plan in it, or one of exploration's")
-    replay.add_argument("--times", type=int, default=1)
-    add("host", _host, "the lab host; a client starts it")
-    return parser
 
 
 def _list(_given: argparse.Namespace) -> int:

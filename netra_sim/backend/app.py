@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -58,10 +59,8 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
     model = parts.model(settings, policies["llm"], policies["llm_fallback"] if falls_back else None)
     async with contextlib.AsyncExitStack() as stack:
         await database.open()
-        stack.push_async_callback(database.close)
-        stack.push_async_callback(store.close)
-        stack.push_async_callback(logs.close)
-        stack.push_async_callback(model.close)
+        for opened in (database, store, logs, model):
+            stack.push_async_callback(opened.close)
         health.probes = {"postgres": lambda: _answers(database), "redis": store.ping, "llm": model.ping}
         health.probes |= {"clickhouse": logs.ping} if settings.clickhouse_url else {}
         cache = parts.cache(store, settings.time_scale)
@@ -86,20 +85,22 @@ async def platform(settings: Settings) -> AsyncIterator[ASGIApp]:
         health.gauges = lambda: {
             "worker": settings.worker, "pool": database.usage, "sockets": hub.sockets, "runs": supervisor.under_way,
         }  # fmt: skip
-        loops = [
-            asyncio.create_task(hub.listen(), name="listen"),
-            asyncio.create_task(hub.watch(), name="watch"),
-            asyncio.create_task(bell.send(), name="bell"),
-            asyncio.create_task(bell.listen(), name="notifications"),
-            asyncio.create_task(_adopt(inbox, supervisor, clock, settings.scaled(ORPHANED)), name="adopt"),
-        ]
-        loops.append(asyncio.create_task(logs.prepare(), name="prepare"))
-        loops.append(asyncio.create_task(health.watch(clock, settings.scaled(LOOK)), name="health"))
-        forever(*loops)
         stack.push_async_callback(supervisor.stop)
-        for loop in loops:
-            stack.callback(loop.cancel)
+        beside = {
+            "listen": hub.listen(), "watch": hub.watch(), "bell": bell.send(), "notifications": bell.listen(),
+            "adopt": _adopt(inbox, supervisor, clock, settings.scaled(ORPHANED)), "prepare": logs.prepare(),
+            "health": health.watch(clock, settings.scaled(LOOK)),
+        }  # fmt: skip
+        _go_on(stack, beside)
         yield _entrance(_http(settings, accounts, database, health), gateway)
+
+
+def _go_on(stack: contextlib.AsyncExitStack, beside: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Run these beside the requests, by name, until the stack is closed."""
+    loops = [asyncio.create_task(work, name=name) for name, work in beside.items()]
+    forever(*loops)
+    for loop in loops:
+        stack.callback(loop.cancel)
 
 
 def _policies(settings: Settings, clock: Clock, health: Health) -> dict[str, Policy]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Protocol, cast
 
+from netra_sim.faults import link as links
 from netra_sim.faults.kinds.base import Timer
 from netra_sim.faults.kinds.message import MessageKind, Screen, made
 from netra_sim.faults.recording import Recording
@@ -48,20 +49,8 @@ class Chain(Protocol):
         ...
 
 
-class Ends(Protocol):
+class Ends(links.Ends, Protocol):
     """The connection."""
-
-    def close(self) -> None:
-        """Close both sockets."""
-        ...
-
-    def hang_up(self) -> None:
-        """Close both sockets, once they have sent what they hold."""
-        ...
-
-    def reset(self) -> None:
-        """RST on both sockets."""
-        ...
 
     def cut(self) -> None:
         """RST on both sockets, once they have sent what they hold."""

@@ -71,10 +71,8 @@ async def platform(
             database, logs = await asyncio.gather(lab.create_database(name), _logs(lab, name))
         direct = {"postgres": database, "redis": lab.redis.url, "llm": lab.llm_url}
         direct |= {"clickhouse": logs} if logs else {}
-        proxied, reads = {}, protocols or lab.protocols
-        for service, url in direct.items():
-            port = await _edge(stack, control, f"{name}/{service}", _address(url), PROTOCOLS[service] if reads else "")
-            proxied[service] = _at(url, port)
+        reads = protocols or lab.protocols
+        proxied = {s: await _proxied(stack, control, f"{name}/{s}", url, reads) for s, url in direct.items()}
         environment = {
             "NETRA_POSTGRES_URL": proxied["postgres"],
             "NETRA_REDIS_URL": proxied["redis"],
@@ -129,6 +127,12 @@ async def _logs(lab: Lab, name: str) -> str:
 
 async def _stop(lab: Lab, workers: Sequence[Server]) -> None:
     await asyncio.gather(*(lab.stop_worker(worker) for worker in workers))
+
+
+async def _proxied(stack: contextlib.AsyncExitStack, control: FaultControl, name: str, url: str, reads: bool) -> str:
+    """The URL of a service by way of a proxy named `namespace/service`."""
+    protocol = PROTOCOLS[name.rpartition("/")[2]] if reads else ""
+    return _at(url, await _edge(stack, control, name, _address(url), protocol))
 
 
 async def _edge(

@@ -42,14 +42,6 @@ def process() -> Iterator[ProxyProcess]:
 
 
 @pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
-
-
-@pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     async with Upstream() as server:
         yield server

@@ -1,6 +1,6 @@
 """Toxiproxy's control API as its clients know it: status codes, bodies, defaults; and what this proxy adds."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -9,15 +9,9 @@ import pytest
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.kernel.errors import FaultError
-from tests.service.proxying import ProxyProcess, Upstream, connection, free_port, proxy_process, said
+from tests.service.proxying import ProxyProcess, Upstream, connection, free_port, said
 
 UPSTREAM = "127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,23 +1,17 @@
 """What the control API makes in one call: lists of proxies, proxies with their toxics; whatever Go's decoder takes."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.service.proxying import ProxyProcess, Upstream, connection, cut, free_port, proxy_process, said
+from tests.service.proxying import ProxyProcess, Upstream, connection, cut, free_port, said
 
 UPSTREAM = "127.0.0.1:9"
 LATENCY = {"name": "late", "type": "latency", "attributes": {"latency": 5}}
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,28 +1,13 @@
 """What the proxy tells of itself: bytes and connections for Prometheus, and which toxic hit which connection."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import httpx
-import pytest
 
 from netra_sim.faults.control import FaultControl
 from netra_sim.faults.toxic import MOST_GONE
-from tests.service.proxying import ProxyProcess, Upstream, connection, cut, proxy_process, said, within
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
+from tests.service.proxying import ProxyProcess, Upstream, connection, cut, said, within
 
 
 async def scrape(process: ProxyProcess) -> tuple[dict[str, int], dict[str, str]]:

@@ -1,6 +1,5 @@
 """What passes a proxy is recorded while somebody asks for it, and only then."""
 
-from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,21 +8,6 @@ import redis.asyncio as redis
 from netra_sim.faults.control import FaultControl
 from netra_sim.kernel.errors import FaultError
 from netra_sim.lab.lab import Lab
-from tests.service.proxying import ProxyProcess, proxy_process
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
-        for name in await client.proxies():
-            await client.delete_proxy(name)
 
 
 async def test_messages_are_told_in_their_order_with_what_they_are_about(control: FaultControl, lab: Lab) -> None:

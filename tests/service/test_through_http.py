@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,7 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_sim.faults.control import FaultControl
-from tests.service.proxying import ProxyProcess, connection, proxy_process, within
+from tests.service.proxying import connection, within
 from tests.service.through import WAYS, Told, machine_program, run, serving, way
 
 BIG = 1_500_000  # bytes of a body: more than a reader holds of a message
@@ -96,18 +96,6 @@ ROUTES = [
     *(Route(f"/{one.__name__}", one) for one in (text, big, chunks, events, broken, moved)),
     Route("/hash", digest, methods=ANY), Route("/empty", empty, methods=ANY), WebSocketRoute("/socket", repeat),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
 
 
 @pytest.fixture(params=WAYS)

@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.stores import create_database, drop_database
-from tests.service.proxying import ProxyProcess, proxy_process, within
+from tests.service.proxying import within
 from tests.service.through import WAYS, Told, clean_environment, machine_program, postgres_program, run, way
 
 SCRIPT = Path(__file__).with_name("through.sql")
@@ -23,18 +23,6 @@ ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query = $1 AND state = 'ac
 BIG = 1_500_000  # bytes of a value: more than a reader holds of a message
 SHOWN = "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 CONNECTED = ("-c", "SHOW work_mem", "-c", SHOWN)
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
 
 
 @pytest.fixture(params=WAYS)

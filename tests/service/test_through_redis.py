@@ -15,7 +15,7 @@ import redis.asyncio as redis
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab
 from netra_sim.lab.stores import delete_keys
-from tests.service.proxying import ProxyProcess, proxy_process, within
+from tests.service.proxying import within
 from tests.service.through import WAYS, Told, clean_environment, machine_program, run, way
 
 SCRIPT = """
@@ -84,18 +84,6 @@ PING
 QUIT
 """
 BIG = 1_500_000  # bytes of a value: more than a reader holds of a message
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProxyProcess]:
-    with proxy_process() as running:
-        yield running
-
-
-@pytest.fixture
-async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
-    async with FaultControl(process.url) as client:
-        yield client
 
 
 @pytest.fixture(params=WAYS)
