@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from random import Random
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from netra_sim.faults.kinds.base import Stub
 from netra_sim.faults.toxic import Toxic
 
 MOST_HELD = 1 << 20  # bytes held by the stubs of a link before its source is no longer read
+SMALL = 4096  # bytes that are written at once: of more, a part that the socket does not take would be copied
 
 
 class Ends(Protocol):
@@ -43,6 +45,7 @@ class Link:
         self.over = False
         self.received = self.sent = 0  # bytes
         self.out: asyncio.Transport | None = None
+        self._descriptor: int | None = None  # of its socket
         self.source: asyncio.Transport | None = None
         self._connection = connection
         self._chain: list[_Place] = []
@@ -129,11 +132,16 @@ class Link:
             self._early.append(data)
         elif not self.out.is_closing():
             self.sent += len(data)
-            self.out.write(data)
+            if self._descriptor is not None and len(data) <= SMALL and not self.out.get_write_buffer_size():
+                data = _at_once(self._descriptor, data)
+            if data:
+                self.out.write(data)
 
     def joined(self, out: asyncio.Transport) -> None:
         """The socket is here: what came early goes first, and the source is read from now on."""
         self.out = out
+        sock = out.get_extra_info("socket")
+        self._descriptor = sock.fileno() if sock is not None else None
         early, self._early = self._early, []
         for data in early:
             self.write(data)
@@ -185,6 +193,14 @@ class Link:
             self.source.pause_reading()
         else:
             self.source.resume_reading()
+
+
+def _at_once(descriptor: int, data: bytes) -> bytes:
+    """Write past the transport's queue, which costs more than the write itself; what is left of the data."""
+    try:
+        return data[os.write(descriptor, data) :]
+    except OSError:  # the socket is full, or lost: the transport finds out which
+        return data
 
 
 class _Place:

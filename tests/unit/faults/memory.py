@@ -73,6 +73,9 @@ class Socket:
     def can_write_eof(self) -> bool:
         return True
 
+    def get_extra_info(self, name: str) -> None:
+        """It has no socket of the kernel's."""
+
     def close(self) -> None:
         self._closing = True
 

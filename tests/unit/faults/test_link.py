@@ -1,4 +1,12 @@
-"""A link by itself: order of the chain, early bytes, ends, back-pressure."""
+"""A link by itself: order of the chain, early bytes, ends, back-pressure; and in front of a socket of the kernel's."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvloop
 
 from netra_sim.faults.kinds.latency import Latency
 from netra_sim.faults.kinds.timeout import Timeout
@@ -99,3 +107,54 @@ def test_what_one_fault_lets_go_reaches_the_next() -> None:
     assert (wire.out.data, second.hits) == (b"", 1)
     wire.loop.advance(0.02)
     assert wire.out.data == b"abc"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_small_chunks_stay_in_order_when_the_socket_takes_part_of_one(run: Callable[..., None]) -> None:
+    run(_crowd(b"%05d" % n * 800 for n in range(500)))
+
+
+async def _crowd(chunks: Any) -> None:
+    """Chunks into a socket that nobody reads until all are written."""
+    near, far = socket.socketpair()
+    out = await _transport(near)
+    wire, said = Wire(joined=False), list(chunks)
+    wire.out = out
+    wire.join()
+    for chunk in said:
+        wire.link.feed(chunk)
+    assert out.get_write_buffer_size() > 0, "the socket took everything: nothing was shown"
+    wire.link.ended()
+    reader, writer = await asyncio.open_connection(sock=far)
+    assert await reader.read(-1) == b"".join(said)
+    assert wire.link.sent == wire.link.received == sum(map(len, said))
+    writer.close()
+    out.abort()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_write_to_a_socket_whose_peer_has_gone_is_told_by_the_transport(run: Callable[..., None]) -> None:
+    run(_gone())
+
+
+async def _gone() -> None:
+    near, far = socket.socketpair()
+    lost = asyncio.get_running_loop().create_future()
+    out = await _transport(near, lost)
+    wire = Wire(joined=False)
+    wire.out = out
+    wire.join()
+    far.close()
+    wire.link.feed(b"nobody")
+    async with asyncio.timeout(1):
+        await lost
+
+
+async def _transport(sock: socket.socket, lost: "asyncio.Future[None] | None" = None) -> Any:
+    class Told(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            if lost is not None and not lost.done():
+                lost.set_result(None)
+
+    transport, _ = await asyncio.get_running_loop().create_connection(Told, sock=sock)
+    return transport
