@@ -107,6 +107,18 @@ def test_a_worker_that_does_not_use_it_again_in_time() -> None:
     passes(restored("redis", 4.0), story(closed=4.0))  # as the load ends
 
 
+def test_all_workers_must_use_it_again() -> None:
+    for last, outcome in ((4.9, passes), (5.2, convicts)):
+        told = Story(step=0)
+        gauges(told.fault("kill", "redis", 2.0, 4.0).at(2.1), "w-1", "open")
+        gauges(told, "w-2", "open")
+        gauges(told.at(4.1), "w-1", "closed")
+        gauges(told.at(4.2), "w-2", "open")
+        gauges(told.at(last), "w-2", "closed")
+        history = told.at(8.0).seen("run", "load_ended").end()
+        outcome(RESTORED, History(sorted(history.records, key=lambda record: record.t)))
+
+
 def test_it_must_be_used_again_before_the_next_strike() -> None:
     for strike, outcome in ((3.5, convicts), (3.0, passes)):
         told = Story(step=0).fault("kill", "redis", 2.0, 3.0)

@@ -26,7 +26,7 @@ PHASES = {
     "mix": (72.0, 22.0),
     "rate limit": (98.0, 5.0),
     "triple mix": (130.0, 13.0),
-    "stall": (178.0, 14.0),
+    "stall": (178.0, 17.0),
     "outage": (196.0, 13.0),
 }
 LASTS = 221.0
@@ -114,11 +114,12 @@ def _controls(_: Trouble) -> tuple[Control, ...]:
         Control("no-breaker", "A model that is gone is called again and again by every run.",
                 ("no_storm",), without=("breaker", "budget"), at_most={"users": 6}),
         Control("no-timeouts", "Runs wait for as long as a stream is silent.",
-                ("full_or_partial", "stall_detected"), without=("timeout",)),
+                ("full_or_partial", "stall_detected"), without=("timeout",), at_most={"users": 8}),
         Control("naive-client", "Retry-After is ignored, broken-off text is lost, and users are shown broken JSON.",
-                ("retry_after_honoured", "partial_text_kept", "never_raw"), defect="naive_model_client"),
+                ("retry_after_honoured", "partial_text_kept", "never_raw"), defect="naive_model_client",
+                at_most={"users": 8}),
         Control("given-up", "After its first failure the model is never asked again: quality does not come back.",
-                ("full_again",), defect="model_given_up"),
+                ("full_again",), defect="model_given_up", at_most={"users": 8}),
     )  # fmt: skip
 
 
