@@ -37,6 +37,11 @@ class Run:
         return self.scenario if self.variant == USUAL else f"{self.scenario} ({self.variant})"
 
     @property
+    def label(self) -> str:
+        """The name for a reader."""
+        return self.scenario if self.variant == USUAL else f"{self.scenario}: {set_name(self.variant)}"
+
+    @property
     def page(self) -> str:
         """The file of its page."""
         stem = self.scenario.replace("/", "-")
@@ -64,6 +69,13 @@ class Run:
         """When it began: ISO time from the result, else the time in the folder's name."""
         match = _RUN.fullmatch(self.folder.name)
         return str(self.result.data["started"]) if self.result else match["time"] if match else self.folder.name
+
+
+def set_name(variant: str) -> str:
+    """A parameter set for a reader: `users=40,all_controls=True` is `users 40, every control`."""
+    if variant == USUAL:
+        return "usual parameters"
+    return variant.replace("all_controls=True", "every control").replace("_", " ").replace("=", " ").replace(",", ", ")
 
 
 def latest(runs: Path) -> list[Run]:

@@ -25,7 +25,7 @@ from netra_sim.reports.junit import junit
 from netra_sim.reports.pairs import Pair, pair
 from netra_sim.reports.result import FILE, Control, Result, write_whole
 from netra_sim.reports.results import results
-from netra_sim.reports.runs import SEVERITY, Run, latest, worst
+from netra_sim.reports.runs import SEVERITY, Run, latest, set_name, worst
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _OUTCOMES = ("fail", "unknown", "pass")
@@ -209,6 +209,7 @@ def _render(template: str, **values: Any) -> str:
             "duration": difference.duration,
             "figure": _figure,
             "samples": _samples,
+            "set_name": set_name,
         }
     )
     environment.globals.update(

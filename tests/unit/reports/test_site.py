@@ -175,7 +175,7 @@ def test_revenue_is_shown_by_source_and_never_added_up(built):
 def test_the_grid_has_a_column_for_each_parameter_set_and_a_filter_for_each_check(built):
     text = pages(built)["index.html"]
     part = text[text.index('id="h-grid"') : text.index('id="h-measured"')]
-    assert f'<th scope="col" role="columnheader">{VARIANT}</th>' in part
+    assert '<th scope="col" role="columnheader">users 80, seed 8</th>' in part
     keys = dict(re.findall(r'<option value="(k\d+)">([^<]+)</option>', part))
     assert sorted(keys.values()) == sorted(sample.EXPECTED)
     for key in keys:
@@ -333,3 +333,8 @@ def test_the_run_before_is_the_last_that_left_a_result_with_the_same_parameters(
     sample.write_run(tmp_path, own, "20261122T000000Z", notebook=False, users=1)
     usual, other = runs.latest(tmp_path)
     assert usual.before.data["seconds"] == 1.0 and other.before is None
+
+
+def test_a_parameter_set_is_told_in_words():
+    assert runs.set_name(runs.USUAL) == "usual parameters"
+    assert runs.set_name("users=16,time_scale=0.2,all_controls=True") == "users 16, time scale 0.2, every control"
