@@ -34,7 +34,7 @@ def naive_model_client(parts: Parts) -> Parts:
 
 
 def model_given_up(parts: Parts) -> Parts:
-    """Once the model gave no answer, it is never asked again."""
+    """Once a call of the model has failed, it is never asked again."""
 
     class Resigned(Model):
         _resigned = False
@@ -42,9 +42,12 @@ def model_given_up(parts: Parts) -> Parts:
         async def complete(self, request: dict[str, Any], draw: str, read: Callable[[Completion], T]) -> tuple[T, By]:
             if self._resigned:
                 raise NoAnswer(BadAnswer("given up"), "")
+            return await super().complete(request, draw, read)
+
+        async def _stream(self, request: dict[str, Any], draw: str, answer: Completion) -> None:
             try:
-                return await super().complete(request, draw, read)
-            except NoAnswer:
+                await super()._stream(request, draw, answer)
+            except Exception:
                 self._resigned = True
                 raise
 

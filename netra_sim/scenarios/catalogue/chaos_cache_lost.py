@@ -28,7 +28,7 @@ class Outages(Parameters):
     messages: int = Field(16, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     first: float = Field(
-        6.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
+        10.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
     )
     out: float = Field(4.0, gt=0, le=600, description="seconds that each outage lasts, before time_scale")
     # Shorter than a breaker may take to be closed again (RESTORED), and the next outage would hide that it does.
@@ -90,7 +90,7 @@ SCENARIO = Scenario(
     parameters=Outages,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
-        think_s=2.5,
+        think_s=3.5,
         waits=False,
         data=(0.2, 0.3, 0.5),
         drop=0.3,

@@ -110,16 +110,16 @@ def _controls(_: Trouble) -> tuple[Control, ...]:
         Control("no-second-try", "A call that fails is made again by nobody: with one in four failing, most answers "
                 "lack a part.", ("full_answers",), without=("retry", "fallback")),
         Control("no-fallback", "Neither another model nor a rule stands in: runs fail without an answer.",
-                ("answered_by", "told_in_outage"), without=("fallback",), at_most={"users": 8}),
+                ("answered_by", "told_in_outage"), without=("fallback",), at_most={"users": 10}),
         Control("no-breaker", "A model that is gone is called again and again by every run.",
-                ("no_storm",), without=("breaker", "budget"), at_most={"users": 6}),
+                ("no_storm",), without=("breaker", "budget"), at_most={"users": 8}),
         Control("no-timeouts", "Runs wait for as long as a stream is silent.",
-                ("full_or_partial", "stall_detected"), without=("timeout",), at_most={"users": 8}),
+                ("full_or_partial", "stall_detected"), without=("timeout",), at_most={"users": 10}),
         Control("naive-client", "Retry-After is ignored, broken-off text is lost, and users are shown broken JSON.",
                 ("retry_after_honoured", "partial_text_kept", "never_raw"), defect="naive_model_client",
-                at_most={"users": 8}),
+                at_most={"users": 10}),
         Control("given-up", "After its first failure the model is never asked again: quality does not come back.",
-                ("full_again",), defect="model_given_up", at_most={"users": 8}),
+                ("full_again",), defect="model_given_up", at_most={"users": 10}),
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ SCENARIO = Scenario(
     parameters=Trouble,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
-        think_s=8.0,
+        think_s=11.0,
         waits=False,
         data=(0.3, 0.0, 0.7),
         drop=0.0,
