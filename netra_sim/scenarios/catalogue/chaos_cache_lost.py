@@ -16,7 +16,7 @@ TIMEOUT_MS = 250.0  # of an attempt at Redis, before scaling (reference, section
 # Limits in seconds before scaling (reference, sections 7 and 8; detection and restoration: GP-ERR.1).
 LIMITS = {"connect": 3.0, "history": 5.0, "send": 5.0, "chat": 30.0}
 # Sessions may take 5 s to be synchronised; NOTIFY must beat the look at the database every 2 s that stands behind it.
-SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 40.0
+SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 20.0
 
 
 class Outages(Parameters):
@@ -28,7 +28,7 @@ class Outages(Parameters):
     messages: int = Field(16, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     first: float = Field(
-        10.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
+        8.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
     )
     out: float = Field(4.0, gt=0, le=600, description="seconds that each outage lasts, before time_scale")
     # Shorter than a breaker may take to be closed again (RESTORED), and the next outage would hide that it does.

@@ -21,15 +21,15 @@ SLACK = 3.0  # for a machine that is busy when a time-out is due
 # By label: when it begins, after half of the users are in, and how long it lasts. What follows a phase of long waits
 # must not take answers away, so there is quiet after it: a run of the mix that met two time-outs takes 35 s.
 PHASES = {
-    "garbled": (8.0, 9.0),
-    "hung model": (20.0, 32.0),
+    "garbled": (6.0, 9.0),
+    "hung model": (18.0, 34.0),
     "mix": (72.0, 22.0),
     "rate limit": (98.0, 5.0),
-    "triple mix": (130.0, 13.0),
-    "stall": (178.0, 17.0),
-    "outage": (196.0, 13.0),
+    "triple mix": (129.0, 13.0),
+    "stall": (175.0, 17.0),
+    "outage": (193.0, 13.0),
 }
-LASTS = 221.0
+LASTS = 216.0
 ENOUGH, FEW, LEAST, SHARE = 16, 6, 3, 0.95  # runs that a share, a phase, and one of long waits must be judged by
 
 
