@@ -70,7 +70,7 @@ def _controls(_: Outages) -> tuple[Control, ...]:
         Control("cache-required", "What the cache does not answer is not looked up: without Redis requests fail.",
                 ("answered_without",), defect="cache_required", at_most={"users": 6, "messages": 6}),
         Control("no-breaker", "Every request waits for Redis to time out, again and again, and nobody notices why.",
-                ("slowdown", "detected"), without=("breaker",), at_most={"users": 8}),
+                ("slowdown", "detected"), without=("breaker",)),
         Control("redis-given-up", "A worker that lost Redis once works without it until somebody restarts it.",
                 ("restored",), defect="redis_given_up"),
         Control("redis-only-fanout", "Users whose run is on another worker see it stand still until Redis is back.",

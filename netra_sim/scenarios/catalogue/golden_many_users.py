@@ -69,17 +69,20 @@ def _checks(p: Crowd) -> tuple[Check, ...]:
 
 
 def _controls(p: Crowd) -> tuple[Control, ...]:
-    def slow(edge: str, seconds: float, at: float = 0.0) -> tuple[Step, ...]:
-        return (Step("latency", edge, at, None, {"latency": round(p.scaled(seconds) * 1000)}),)
+    def slow(edge: str, seconds: float) -> tuple[Step, ...]:
+        return (Step("latency", edge, 0.0, None, {"latency": round(p.scaled(seconds) * 1000)}),)
 
+    # Statements of other kinds go on as usual: were all of them slow, hardly a user would come to read anything.
+    page = {"type": ["Query", "Execute"], "text": "FROM messages m"}
+    late_page = {"delay": round(p.scaled(1.2 * READ) * 1000), "match": page}
     return (
         Control("slow-model", "The model takes its time over every word: answers come late.",
                 ("average_within_limit", "p95_within_limit", "p99_within_limit", "run_within_limit"),
                 steps=slow("llm", 0.75 * RUN / 4)),
         Control("slow-edge", "The way to the platform is slow: connecting and sending take longer than they may.",
                 ("connect_within_limit", "write_within_limit"), steps=slow("edge", 1.1 * WRITE)),
-        Control("slow-database", "Every statement waits: reads take longer than they may.",
-                ("read_within_limit",), steps=slow("postgres", 0.9 * READ, p.window)),
+        Control("slow-database", "The database is late with every page of a thread: reads take longer than they may.",
+                ("read_within_limit",), steps=(Step("delay_message", "postgres", 0.0, None, late_page),)),
         Control("model-away", "The language model refuses every call: nobody gets a full answer.",
                 ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
         Control("event-dropped", "Events vanish on the way: the users' views have holes.",
@@ -116,5 +119,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: p.window + p.messages * p.scaled(3 * p.think + 15.0),
     at_most={"users": 12, "window": 2.0},
-    full=({"messages": 8, "think": 12.0}, {"users": 300, "window": 25.0, "think": 15.0}),
+    full=({"messages": 5, "think": 12.0}, {"users": 300, "window": 25.0, "think": 15.0}),
 )

@@ -1,9 +1,11 @@
 """What every scenario of the catalogue must be: convicting, documented, runnable with what it says."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from netra_sim.faults.plan import Step
 from netra_sim.kernel.errors import BadValue, UnknownName
 from netra_sim.scenarios import registry
 from netra_sim.scenarios.scenario import Control, Parameters
@@ -105,8 +107,11 @@ def test_a_control_takes_what_it_needs_and_never_more_than_was_asked_for():
 
 
 def test_a_control_strikes_at_a_time_of_its_own_parameters():
-    scenario = registry.find("golden/many-users")
+    def late(p: Any) -> tuple[Control, ...]:
+        return (Control("slow", "", (), steps=(Step("latency", "edge", p.window, None, {"latency": 1}),)),)
+
+    scenario = replace(registry.find("golden/many-users"), controls=late)
     usual = scenario.parameters(all_controls=True)
-    [slow] = [c for c in scenario.runs(usual) if c.name == "slow-database"]
+    [slow] = scenario.runs(usual)
     assert [step.at for step in slow.steps] == [scenario.given(usual, slow).window]
     assert scenario.given(usual, slow).window < usual.window
