@@ -9,7 +9,7 @@ import pytest_asyncio
 from netra_sim.faults.control import FaultControl
 from netra_sim.lab.lab import Lab, default_children
 from netra_sim.users import workload
-from tests.service.proxying import ProxyProcess, proxy_process
+from tests.service.proxying import ProxyProcess, Upstream, proxy_process
 from tests.service.visitor import Deployment, Worker
 
 
@@ -53,3 +53,16 @@ async def control(process: ProxyProcess) -> AsyncIterator[FaultControl]:
         yield client
         for name in await client.proxies():
             await client.delete_proxy(name)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """An echo server."""
+    async with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def port(control: FaultControl, upstream: Upstream) -> int:
+    """Of the proxy `run/edge` in front of an echo."""
+    return await control.create_proxy("run/edge", upstream.address)

@@ -4,10 +4,19 @@ import heapq
 import itertools
 from collections.abc import Callable
 
+from netra_sim.faults import kinds
 from netra_sim.faults.kinds.base import Kind
+from netra_sim.faults.kinds.message import MessageKind
 from netra_sim.faults.link import Link
 from netra_sim.faults.toxic import Toxic
 from netra_sim.kernel.rng import Rng
+
+ON_LINKS = sorted(
+    name
+    for name, kind in kinds.KINDS.items()
+    if not (kind.whole_proxy or kind.at_door or issubclass(kind, MessageKind))
+)
+LONG = 3600.0  # seconds in which every timer is over
 
 
 class Timer:

@@ -6,7 +6,7 @@ import pytest
 
 from netra_sim.reports import bins
 from netra_sim.reports.frames import Point
-from tests.unit.reports.sample import Tape
+from tests.unit.reports.sample_history import Tape
 
 
 def point(seconds, outcome="ok", at=0.0, limit=1.0, **more):

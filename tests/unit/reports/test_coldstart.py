@@ -1,8 +1,8 @@
 """The way from nothing to the first answer as parts."""
 
 from netra_sim.reports import coldstart
-from tests.unit.reports import sample
-from tests.unit.reports.sample import Tape
+from tests.unit.reports import sample_history
+from tests.unit.reports.sample_history import Tape
 
 
 def begun():
@@ -44,4 +44,4 @@ def test_without_an_answer_there_is_no_total():
 
 
 def test_a_lab_that_was_warm_has_no_way():
-    assert coldstart.way(sample.history(users=2)) is None
+    assert coldstart.way(sample_history.history(users=2)) is None

@@ -6,12 +6,12 @@ from netra_sim.kernel.history import History
 from netra_sim.reports.difference import difference, duration
 from netra_sim.reports.result import Result
 from netra_sim.reports.words import load
-from tests.unit.reports import sample
+from tests.unit.reports import sample, sample_history
 
 
 def stored(folder, took, number=30, outcome="ok", **changes):
     """A result with `number` sends that took so many seconds each."""
-    tape = sample.Tape()
+    tape = sample_history.Tape()
     for n in range(number):
         tape.op(n / 10, took, "user-1", "send", outcome, {}, {})
     folder.mkdir()
@@ -67,7 +67,7 @@ def test_durations_have_a_fitting_unit():
 
 
 def test_the_load_says_how_much_of_it_was_applied():
-    tape = sample.Tape()
+    tape = sample_history.Tape()
     tape.put(0.0, "run", "load_started", "seen", {"users": 3, "planned_arrivals": 3})
     tape.op(0.1, 0.1, "user-1", "send", "ok", {}, {})
     ended = {"planned": 3, "started": 3, "finished": 2, "cut": 1, "late_s": 0.0042}

@@ -4,8 +4,8 @@ import pytest
 
 from netra_sim.kernel.history import History, Record
 from netra_sim.reports import frames
-from tests.unit.reports import sample
-from tests.unit.reports.sample import Tape
+from tests.unit.reports import sample_history
+from tests.unit.reports.sample_history import Tape
 
 
 def test_a_point_says_when_how_long_and_against_which_limit():
@@ -26,7 +26,7 @@ def test_an_operation_without_an_answer_lasts_until_the_end():
 
 
 def test_throughput_counts_every_operation_once():
-    history = sample.history(protected=False)
+    history = sample_history.history(protected=False)
     rates = frames.throughput(history)
     step = rates.edges[1] - rates.edges[0]
     for outcome in frames.OUTCOMES:
@@ -75,7 +75,7 @@ def test_pack_never_overlaps_and_uses_the_lowest_free_row():
 
 
 def test_a_run_becomes_bars_in_the_platforms_order():
-    run = frames.run_frame(sample.history(), "user-0-r4")
+    run = frames.run_frame(sample_history.history(), "user-0-r4")
     assert run is not None
     assert frames.lanes(run.bars) == [
         "supervisor", "triage", "data", "optimization", "actions", "reporting", "tools",
@@ -85,12 +85,12 @@ def test_a_run_becomes_bars_in_the_platforms_order():
     data = next(bar for bar in run.bars if bar.lane == "data")
     assert len(data.marks) == 2 and data.closed
     assert {bar.label for bar in run.bars if bar.lane == "tools"} == {
-        n for names in sample.TOOLS.values() for n in names
+        n for names in sample_history.TOOLS.values() for n in names
     }
 
 
 def test_the_default_run_is_one_that_lived_through_a_fault():
-    run = frames.run_frame(sample.history())
+    run = frames.run_frame(sample_history.history())
     assert run is not None and len(run.spans) == 2
     assert all(0 <= span.start < span.end <= run.events[-1].ms for span in run.spans)
 
@@ -123,4 +123,4 @@ def test_what_never_ended_stays_open():
 
 def test_no_events_no_run():
     assert frames.run_frame(History([Record(0, 0, "run", "start", "seen", {})])) is None
-    assert frames.run_frame(sample.history(), "no-such-run") is None
+    assert frames.run_frame(sample_history.history(), "no-such-run") is None

@@ -2,7 +2,7 @@
 
 from netra_sim.reports import gauges
 from netra_sim.reports.gauges import Band, Steps
-from tests.unit.reports.sample import Tape
+from tests.unit.reports.sample_history import Tape
 
 
 def told(worker="lab-worker-1", redis="closed", used=1, size=4, level="normal"):

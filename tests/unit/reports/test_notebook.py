@@ -5,13 +5,13 @@ import pytest
 from netra_sim.reports import tables
 from netra_sim.reports.notebook import show
 from netra_sim.reports.result import Result
-from tests.unit.reports import sample
+from tests.unit.reports import sample, sample_history
 
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
     folder = sample.write_run(tmp_path_factory.mktemp("runs"), sample.result(), notebook=False, users=4)
-    sample.history(users=4, gauges=True, cold=True).save(folder / "history.jsonl")
+    sample_history.history(users=4, gauges=True, cold=True).save(folder / "history.jsonl")
     return show(Result.load(folder))
 
 

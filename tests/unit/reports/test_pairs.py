@@ -4,10 +4,10 @@ import pytest
 
 from netra_sim.kernel.history import History
 from netra_sim.reports.pairs import Fact, pair
-from tests.unit.reports import sample
+from tests.unit.reports import sample_history
 
 
-class Told(sample.Tape):
+class Told(sample_history.Tape):
     """A history told by hand, whose load begins after `up` seconds."""
 
     def __init__(self, up=2.0):
@@ -63,7 +63,7 @@ def test_the_ends_of_questions_are_counted_over_all_that_either_run_asked():
 
 
 def test_a_run_beside_itself_costs_and_saves_nothing():
-    history = sample.history(users=6)
+    history = sample_history.history(users=6)
     both = pair(history, history)
     assert both.facts and {fact.sign for fact in both.facts} == {"same"} and both.slower is None
 

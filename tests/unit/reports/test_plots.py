@@ -18,7 +18,7 @@ from netra_sim.reports.quantiles import quantiles
 from netra_sim.reports.result import Control, Result
 from netra_sim.reports.states import states
 from netra_sim.reports.waterfall import waterfall
-from tests.unit.reports import sample
+from tests.unit.reports import sample, sample_history
 
 CROWDED = (
     ("kill", "postgres", 2.0, 4.0, 1),
@@ -43,7 +43,7 @@ FLAPPING = tuple(("reset_peer", "edge", float(at), at + 0.1, 1) for at in range(
 
 def _failing():
     """Nothing succeeds, and names are long."""
-    tape = sample.Tape()
+    tape = sample_history.Tape()
     tape.put(0.0, "run", "start", "seen", {"wall": 1.0})
     tape.op(0.1, None, "lab", "start", "unknown", {"what": "a-service-with-a-name-that-nobody-would-want-to-read"}, {})
     for n in range(20):
@@ -64,12 +64,12 @@ def _failing():
 @pytest.fixture(scope="module")
 def histories():
     return {
-        "usual": sample.history(users=12, gauges=True, cold=True),
-        "bare": sample.history(protected=False, users=12),
-        "crowded": sample.history(users=6, faults=CROWDED, gauges=True),
-        "eight": sample.history(users=6, faults=EIGHT, gauges=True, cold=True),
-        "flapping": sample.history(users=6, faults=FLAPPING),
-        "calm": sample.history(users=6, faults=(), gauges=True, cold=True),
+        "usual": sample_history.history(users=12, gauges=True, cold=True),
+        "bare": sample_history.history(protected=False, users=12),
+        "crowded": sample_history.history(users=6, faults=CROWDED, gauges=True),
+        "eight": sample_history.history(users=6, faults=EIGHT, gauges=True, cold=True),
+        "flapping": sample_history.history(users=6, faults=FLAPPING),
+        "calm": sample_history.history(users=6, faults=(), gauges=True, cold=True),
         "failing": _failing(),
         "empty": History(()),
     }
@@ -217,7 +217,7 @@ def test_durations_read_like_speech(seconds, text):
 
 
 def test_a_large_run_stays_a_small_file():
-    assert len(svg.render(plots.latency(sample.history(users=150)))) < 120_000
+    assert len(svg.render(plots.latency(sample_history.history(users=150)))) < 120_000
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -312,7 +312,7 @@ def test_what_was_not_recorded_has_no_figure(histories, tmp_path, which, expecte
 
 @pytest.mark.parametrize("name", ["latency", "quantiles", "users"])
 def test_a_thousand_users_stay_a_small_file(name):
-    tape, rng = sample.Tape(), Rng(7, ("dense",)).stream("load")
+    tape, rng = sample_history.Tape(), Rng(7, ("dense",)).stream("load")
     tape.put(0.0, "run", "start", "seen", {"wall": 1.0})
     for n in range(12_000):
         f, outcome = rng.choice(["chat", "send", "connect", "history"]), rng.choice(["ok", "ok", "fail", "unknown"])

@@ -4,7 +4,7 @@ from netra_sim.checks import slo
 from netra_sim.checks.verdict import Verdict
 from netra_sim.scenarios import judging, registry
 from netra_sim.scenarios.scenario import Control
-from tests.unit.reports import sample
+from tests.unit.reports import sample_history
 
 
 def verdict(outcome):
@@ -28,8 +28,8 @@ def test_every_history_is_judged_and_the_controls_that_did_not_run_are_named():
         checks=lambda _: (slo.within_limit("send", 0.49),),
         controls=lambda _: (slow, other),
     )
-    bare = sample.history(protected=False, users=8)
-    judgement = judging.judged(scenario, scenario.parameters(), sample.history(users=8), [(slow, bare)])
+    bare = sample_history.history(protected=False, users=8)
+    judgement = judging.judged(scenario, scenario.parameters(), sample_history.history(users=8), [(slow, bare)])
     assert judgement.verdict == "pass" and judgement.left == ["other"]
     assert [(c["check"], c["outcome"], c["controls"]) for c in judgement.checks] == [
         ("within_limit", "pass", ["slow", "other"])
