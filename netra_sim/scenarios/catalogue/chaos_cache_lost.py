@@ -30,7 +30,7 @@ class Outages(Parameters):
     first: float = Field(
         8.0, ge=0, le=600, description="seconds from when half the users are in to the first outage, before time_scale"
     )
-    out: float = Field(4.0, gt=0, le=600, description="seconds that each outage lasts, before time_scale")
+    out: float = Field(6.0, gt=0, le=600, description="seconds that each outage lasts, before time_scale")
     # Shorter than a breaker may take to be closed again (RESTORED), and the next outage would hide that it does.
     quiet: float = Field(10.0, ge=1, le=600, description="seconds of quiet after each outage, before time_scale")
 
