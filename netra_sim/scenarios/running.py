@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +16,7 @@ import psutil
 
 from netra_sim.reports.runs import VARIANT
 from netra_sim.scenarios.scenario import Scenario
-from netra_sim.scenarios.turns import ENDED, PIPE, PROTECTED, WAITING, Giver
+from netra_sim.scenarios.turns import AUDITING, ENDED, PIPE, PROTECTED, WAITING, Giver
 
 GRACE = 4.0  # seconds for a lab to end in order after ctrl-C
 
@@ -54,7 +54,7 @@ class Running:
     told: int = 0
     is_up: bool = False
     given: int = 0  # turns
-    ended: int = 0  # trials
+    over: set[str] = field(default_factory=set)  # trials that are, but for reading what they left
     measured_at: float = 0.0
     lasted: float = 0.0  # the protected trial, in seconds
 
@@ -71,17 +71,17 @@ class Running:
     @property
     def is_measured(self) -> bool:
         """Whether its protected trial is under way."""
-        return self.given == 1 and self.ended == 0
+        return self.given == 1 and not self.over
 
     @property
     def under_way(self) -> int:
         """Controls."""
-        return 0 if self.is_measured else self.given - self.ended
+        return 0 if self.is_measured else self.given - len(self.over)
 
     @property
     def work_left(self) -> float:
         """Seconds of controls that have not begun, roughly; 0 while it can take no turn."""
-        if not self.ended or self.under_way >= self.job.scenario.side_by_side:
+        if not self.over or self.under_way >= self.job.scenario.side_by_side:
             return 0.0
         return (1 + self.job.controls - self.given) * self.lasted
 
@@ -130,8 +130,8 @@ class Running:
     def _heed(self, trial: str, phase: str) -> None:
         if trial == PROTECTED and phase == WAITING:
             self.is_up = True
-        if phase == ENDED:
-            self.ended += 1
+        if phase in (AUDITING, ENDED):  # one that failed has no audit
+            self.over.add(trial)
             self.lasted = self.lasted or time.monotonic() - self.measured_at
 
     def end(self) -> list[psutil.Process]:

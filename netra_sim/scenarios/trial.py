@@ -20,6 +20,7 @@ from netra_sim.lab.service import Service
 from netra_sim.scenarios.platform import Platform, edge_names, platform, services
 from netra_sim.scenarios.scenario import Control, Parameters, Scenario
 from netra_sim.scenarios.ticks import Watch, ticking
+from netra_sim.scenarios.turns import AUDITING
 from netra_sim.users import tenants, workload
 from netra_sim.users.api import Settings
 from netra_sim.users.auditor import audit, audit_streams, open_transactions, settled
@@ -69,7 +70,7 @@ class Trial:
                 await self._strike(at, control, model, history, people, logs)
                 self.tell("settling")
                 await settled(at.database_url, self.parameters.scaled(SETTLE))
-                self.tell("auditing")
+                self.tell(AUDITING)
                 await self._audit(at, control, model, history, people)
                 for log in logs:
                     history.seen("auditor", "workload", **workload.facts(log))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 PIPE = "NETRA_TURNS"  # names the pipe
 PROTECTED = "protected"  # the trial that is no control
-WAITING, ENDED = "waiting", "ended"  # phases of a trial: before its turn, and after its last
+# Phases of a trial: before its turn, when all that users do is over and it reads what they left, and after its last.
+WAITING, AUDITING, ENDED = "waiting", "auditing", "ended"
 
 
 class Turns:

@@ -84,7 +84,8 @@ def _controls(p: Crowd) -> tuple[Control, ...]:
         Control("slow-database", "The database is late with every page of a thread: reads take longer than they may.",
                 ("read_within_limit",), steps=(Step("delay_message", "postgres", 0.0, None, late_page),)),
         Control("model-away", "The language model refuses every call: nobody gets a full answer.",
-                ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),)),
+                ("success_rate",), steps=(Step("script", "llm", 0.0, None, script=({"do": {"status": 503}},)),),
+                at_most={"messages": 1}),
         Control("event-dropped", "Events vanish on the way: the users' views have holes.",
                 ("exactly_once_in_order",), defect="event_dropped"),
         Control("canary-leaked", "A tool reads every tenant's data: users see each other's projects.",
@@ -119,5 +120,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: p.window + p.messages * p.scaled(3 * p.think + 15.0),
     at_most={"users": 12, "window": 2.0},
-    full=({"messages": 5, "think": 12.0}, {"users": 300, "window": 32.0, "think": 15.0}),
+    full=({"messages": 5, "think": 12.0}, {"users": 300, "window": 40.0, "think": 15.0}),
 )
