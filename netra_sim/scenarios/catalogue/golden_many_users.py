@@ -21,7 +21,7 @@ class Crowd(Parameters):
 
     users: int = Field(100, ge=2, le=5000, description="simulated users")
     messages: int = Field(2, ge=1, le=100, description="messages of each user at most")
-    window: float = Field(13.0, ge=0, le=600, description="seconds in which the users arrive")
+    window: float = Field(16.0, ge=0, le=600, description="seconds in which the users arrive")
     think: float = Field(
         1.5, ge=0.1, le=600, description="median seconds of thinking between questions, before scaling"
     )
