@@ -105,10 +105,7 @@ SCENARIO = Scenario(
     plan=_plan,
     checks=_checks,
     controls=_controls,
-    smoke=(
-        "acknowledged-before-commit",
-        "connections-leaked",
-    ),
+    smoke=("acknowledged-before-commit",),
     runbook=(
         "See what is failing: GET /health on any worker names the dependency, its breaker and since when.",
         "Cut off or refused: check the network and max_connections; the pool reconnects by itself, restart nothing.",
