@@ -120,5 +120,5 @@ SCENARIO = Scenario(
     ),
     lasts=lambda p: p.window + p.messages * p.scaled(3 * p.think + 15.0),
     at_most={"users": 12, "window": 2.0},
-    full=({"messages": 5, "think": 12.0}, {"users": 300, "window": 40.0, "think": 15.0}),
+    full=({"messages": 5, "think": 12.0}, {"users": 200, "window": 40.0, "think": 15.0}),
 )
