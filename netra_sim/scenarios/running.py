@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -80,10 +81,14 @@ class Running:
 
     @property
     def work_left(self) -> float:
-        """Seconds of controls that have not begun, roughly; 0 while it can take no turn."""
-        if not self.over or self.under_way >= self.job.scenario.side_by_side:
+        """Seconds that controls which have not begun need with no other run beside them; 0 while it can take no turn.
+
+        So long trials come first, and the many short ones of one run last, which leave no processor without work.
+        """
+        at_once = self.job.scenario.side_by_side
+        if not self.over or self.under_way >= at_once:
             return 0.0
-        return (1 + self.job.controls - self.given) * self.lasted
+        return math.ceil((1 + self.job.controls - self.given) / at_once) * self.lasted
 
     def give(self) -> None:
         """Let its next trial begin."""

@@ -90,7 +90,7 @@ class Takes(Protocol):
 
     @property
     def work_left(self) -> float:
-        """Seconds of controls that have not begun, roughly; 0 while it can take no turn."""
+        """Seconds that controls which have not begun need by themselves; 0 while it can take no turn."""
 
     def give(self) -> None:
         """The turn it waits for."""
@@ -98,7 +98,7 @@ class Takes(Protocol):
 
 
 def give_turns(running: Sequence[Takes], at_once: int) -> None:
-    """A measured trial alone; else controls, those of the run first that has most of them before it."""
+    """A measured trial alone; else controls, those of the run first that by itself would need the longest."""
     if any(one.is_measured for one in running):
         return
     first = next((one for one in running if one.wants_to_be_measured), None)

@@ -16,7 +16,7 @@ TIMEOUT_MS = 250.0  # of an attempt at Redis, before scaling (reference, section
 # Limits in seconds before scaling (reference, sections 7 and 8; detection and restoration: GP-ERR.1).
 LIMITS = {"connect": 3.0, "history": 5.0, "send": 5.0, "chat": 30.0}
 # Sessions may take 5 s to be synchronised; NOTIFY must beat the look at the database every 2 s that stands behind it.
-SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 20.0
+SYNCHRONISED, DETECTED, RESTORED, SLACK, AFTERWARDS = 2.0, 5.0, 10.0, 2.0, 8.0
 
 
 class Outages(Parameters):

@@ -48,3 +48,12 @@ def test_a_trial_that_audits_and_then_ends_makes_room_once(running):
 def test_a_trial_that_failed_before_its_audit_makes_room_too(running):
     running(("protected", "waiting")).give()
     assert not running(("protected", "ended")).is_measured
+
+
+def test_controls_side_by_side_need_the_time_of_one(running):
+    running(("protected", "waiting")).give()
+    one = running(("protected", "ended"))
+    assert (one.job.controls, one.job.scenario.side_by_side) == (3, 3)
+    assert one.work_left == one.lasted
+    one.give()
+    assert one.work_left == one.lasted
