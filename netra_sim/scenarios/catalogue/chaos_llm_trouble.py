@@ -44,13 +44,17 @@ class Trouble(Parameters):
 def _rules(p: Trouble) -> dict[str, tuple[dict[str, Any], ...]]:
     of_primary = {"model": PRIMARY}
     of_report = {"agent": "reporting"}
+    reported = {**of_primary, **of_report}
     return {
         "mix": _mix(p, 1),
         "triple mix": _mix(p, 3),
         "rate limit": ({"match": of_primary, "do": {"status": 429, "retry_after": p.scaled(RETRY_AFTER)}},),
+        # The first two are one of each kind, whatever chance does: few answers are spoilt where nobody asks again.
         "garbled": (
-            {"match": {**of_primary, **of_report, "probability": 0.5}, "do": {"malformed": True}},
-            {"match": {**of_primary, **of_report}, "do": {"wrong_schema": True}},
+            {"match": {**reported, "nth": 1}, "do": {"malformed": True}},
+            {"match": {**reported, "nth": 2}, "do": {"wrong_schema": True}},
+            {"match": {**reported, "probability": 0.5}, "do": {"malformed": True}},
+            {"match": reported, "do": {"wrong_schema": True}},
         ),
         "hung model": ({"match": of_primary, "do": {"delay_s": p.scaled(SILENT)}},),
         "stall": ({"match": of_report, "do": {"stall_after_tokens": 20}},),

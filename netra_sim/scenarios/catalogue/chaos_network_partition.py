@@ -25,7 +25,7 @@ class Partitions(Parameters):
     """All users lose the network in mid-run, then half of them fall silent, then nobody is let in for a while."""
 
     users: int = Field(12, ge=4, le=5000, description="simulated users, half of them at each entrance")
-    messages: int = Field(5, ge=1, le=1000, description="messages of each user")
+    messages: int = Field(8, ge=1, le=1000, description="messages of each user")
     window: float = Field(0.3, ge=0, le=600, description="seconds in which the users arrive")
     heartbeat: float = Field(5.0, gt=0, le=600, description="seconds between heartbeats, before time_scale")
     slack: float = Field(0.3, gt=0, le=60, description="seconds allowed beyond two missed heartbeats")
@@ -107,7 +107,7 @@ SCENARIO = Scenario(
     parameters=Partitions,
     profile=lambda p: Profile(
         messages=(p.messages, p.messages),
-        think_s=7.0,
+        think_s=5.0,
         waits=False,
         drop=0.0,
         probe=0.0,
@@ -137,5 +137,5 @@ SCENARIO = Scenario(
     entrances=2,
     settings=lambda p: {"NETRA_HEARTBEAT": str(p.heartbeat)},
     client=lambda p: {"heartbeat_s": p.heartbeat},
-    full=({"heartbeat": 10.0, "users": 16, "messages": 12},),
+    full=({"heartbeat": 10.0, "users": 16, "messages": 17},),
 )
