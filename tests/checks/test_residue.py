@@ -10,7 +10,7 @@ def test_nothing_left_passes():
 
 def test_anything_left_is_convicted_and_shown():
     left = [{"toxic": "stall", "proxy": "r/postgres"}, {"stopped": "worker-1"}]
-    verdict = convicts(CHECK, told(good(), about("residue"), left=left), "2 things left behind")
+    verdict = convicts(CHECK, told(good(), about("residue"), left=left), "2 things left behind: {'toxic': 'stall'")
     assert [facts["left"] for facts in verdict.evidence] == left
 
 
