@@ -180,3 +180,10 @@ def test_an_event_that_is_not_replayed() -> None:
 
 def test_nobody_missed_anything() -> None:
     cannot_tell(REPLAYED, chat(), "No client missed")
+
+
+def test_what_was_stored_before_a_user_ever_connected_did_not_have_to_reach_him() -> None:
+    history = move()
+    first = next(r for r in history.records if r.f == "connect" and r.phase == "ok")
+    early = History([r for r in history.records if r is not first])
+    cannot_tell(CROSSES, early, "Only 7 events")
