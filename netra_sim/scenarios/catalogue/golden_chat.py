@@ -108,7 +108,7 @@ SCENARIO = Scenario(
     profile=_profile,
     checks=_checks,
     controls=_controls,
-    smoke=("event-dropped", "canary-leaked", "price-table-stale"),
+    smoke=("event-dropped",),
     runbook=(
         "Open the report's sequence of one run: every agent's bar must have a start and exactly one end.",
         "A run without an end: look for its run id in the workers' logs, and at its last row in run_transitions.",

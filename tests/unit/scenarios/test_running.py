@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -53,7 +54,9 @@ def test_a_trial_that_failed_before_its_audit_makes_room_too(running):
 def test_controls_side_by_side_need_the_time_of_one(running):
     running(("protected", "waiting")).give()
     one = running(("protected", "ended"))
-    assert (one.job.controls, one.job.scenario.side_by_side) == (3, 3)
-    assert one.work_left == one.lasted
+    one.job = replace(one.job, parameters={"all_controls": True})
+    assert (one.job.controls, one.job.scenario.side_by_side) == (17, 3)
+    assert one.work_left == 6 * one.lasted
     one.give()
-    assert one.work_left == one.lasted
+    one.give()
+    assert one.work_left == 5 * one.lasted
