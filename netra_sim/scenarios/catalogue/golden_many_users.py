@@ -44,7 +44,7 @@ def _plan(p: Crowd) -> tuple[Step, ...]:
     first = p.window - p.scaled(2.0)
     return (
         Step("latency", "postgres", first, p.scaled(1.0), {"latency": 10, "jitter": 5}),
-        # Strikes a connection when something comes down it: for long enough, and of enough, that some are sure to be hit.
+        # Strikes a connection when something comes down it: for so long, and of so many, that some are surely hit.
         Step("reset_peer", "edge", first + p.scaled(2.0), p.scaled(1.5), {"timeout": 0}, toxicity=0.4),
         Step("down", "redis", first + p.scaled(4.0), p.scaled(1.0), {}),
     )
