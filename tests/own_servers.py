@@ -79,8 +79,15 @@ async def _run(folder: Path, only: str, given: dict[str, str]) -> int:
     process = await asyncio.create_subprocess_exec(*words, cwd=folder, env={**os.environ, **given})
     code = await process.wait()
     (result,) = folder.glob("runs/*/*/*/result.json")
-    servers = json.loads(result.read_text())["servers"]
+    judged = json.loads(result.read_text())
+    servers = judged["servers"]
     print("judged on:", servers)
+    for check in judged["checks"]:
+        if check["outcome"] != "pass":  # the folder that tells it is gone soon
+            print(f"{check['check']}: {check['outcome']}: {check['observed']}")
+    for control in judged["controls"]:
+        if not control["convicts"]:
+            print(f"control {control['name']} does not convict: {', '.join(control['expected'])}")
     held = all(servers[name].startswith(kind) for name, kind in WANTED.items()) and given["NETRA_LLM"] in servers["llm"]
     return code if held else 1
 
