@@ -21,13 +21,14 @@ from netra_sim.lab.spawn import Command, Process, environment
 
 KEY, MODELS = "sk-for-this-machine-only", ("netra-large", "netra-small")
 WANTED = {"postgres": "PostgreSQL", "redis": "Redis"}
+SCALE = 0.5  # no scale shortens what servers of one's own take by themselves, the gateway above all
 PATIENCE = 90.0  # seconds for the gateway, which imports for a while
 
 
 async def main(gateway: str, only: str) -> int:
     """Exit code 0 when the scenario passed on these servers."""
     from_path = {"NETRA_POSTGRES": "path", "NETRA_REDIS": "path", "NETRA_CLICKHOUSE": "off"}
-    simulator = [child for child in default_children(7, 0.1) if child.name == "llm"]
+    simulator = [child for child in default_children(7, SCALE) if child.name == "llm"]
     with tempfile.TemporaryDirectory() as folder:
         async with Lab(settings=from_path, children=simulator) as lab:
             print("servers:", lab.servers(), flush=True)
@@ -75,7 +76,7 @@ async def _ready(process: Process, port: int) -> None:
 async def _run(folder: Path, only: str, given: dict[str, str]) -> int:
     (folder / "noxfile.py").touch()
     (folder / "notebooks").symlink_to(Path(__file__).parents[1] / "notebooks")
-    words = (sys.executable, "-m", "netra_sim", "run", "--only", only)
+    words = (sys.executable, "-m", "netra_sim", "run", "--only", only, "--scale", str(SCALE))
     process = await asyncio.create_subprocess_exec(*words, cwd=folder, env={**os.environ, **given})
     code = await process.wait()
     (result,) = folder.glob("runs/*/*/*/result.json")
