@@ -18,6 +18,7 @@ import httpx
 from netra_sim.lab import ports
 from netra_sim.lab.lab import Lab, default_children
 from netra_sim.lab.spawn import Command, Process, environment
+from netra_sim.reports.result import Result
 
 KEY, MODELS = "sk-for-this-machine-only", ("netra-large", "netra-small")
 WANTED = {"postgres": "PostgreSQL", "redis": "Redis"}
@@ -80,15 +81,12 @@ async def _run(folder: Path, only: str, given: dict[str, str]) -> int:
     process = await asyncio.create_subprocess_exec(*words, cwd=folder, env={**os.environ, **given})
     code = await process.wait()
     (result,) = folder.glob("runs/*/*/*/result.json")
-    judged = json.loads(result.read_text())
-    servers = judged["servers"]
+    judged = Result.load(result)
+    servers = judged.data["servers"]
     print("judged on:", servers)
-    for check in judged["checks"]:
-        if check["outcome"] != "pass":  # the folder that tells it is gone soon
-            print(f"{check['check']}: {check['outcome']}: {check['observed']}")
-    for control in judged["controls"]:
-        if not control["convicts"]:
-            print(f"control {control['name']} does not convict: {', '.join(control['expected'])}")
+    observed = {check["check"]: check["observed"] for check in judged.data["checks"]}
+    for name in judged.blame:  # the folder that tells it is gone soon
+        print(f"not pass: {name} {observed.get(name, '')}")
     held = all(servers[name].startswith(kind) for name, kind in WANTED.items()) and given["NETRA_LLM"] in servers["llm"]
     return code if held else 1
 

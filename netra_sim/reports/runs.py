@@ -121,7 +121,7 @@ def _run(scenario: str, variant: str, folders: list[Path]) -> Run:
 
 
 def _variant(folder: Path) -> str:
-    named = folder / VARIANT  # of a sweep's run; a hundredth of the work of reading its result
+    named = folder / VARIANT  # of a sweep's run: a few bytes, where its result is read whole
     if named.exists():
         return named.read_text(encoding="utf-8").strip()
     return str(_stored(folder).get("variant", USUAL))
