@@ -46,6 +46,7 @@ class Link:
         self.received = self.sent = 0  # bytes
         self.out: asyncio.Transport | None = None
         self._descriptor: int | None = None  # of its socket
+        self._queued = False  # whether the transport may hold bytes that it has not written yet
         self.source: asyncio.Transport | None = None
         self._connection = connection
         self._chain: list[_Place] = []
@@ -128,14 +129,28 @@ class Link:
 
     def write(self, data: bytes) -> None:
         """To the socket; kept until there is one."""
-        if self.out is None:
+        out = self.out
+        if out is None:
             self._early.append(data)
-        elif not self.out.is_closing():
-            self.sent += len(data)
-            if self._descriptor is not None and len(data) <= SMALL and not self.out.get_write_buffer_size():
-                data = _at_once(self._descriptor, data)
-            if data:
-                self.out.write(data)
+        elif not out.is_closing():
+            size = len(data)
+            self.sent += size
+            if self._queued:
+                self._queued = out.get_write_buffer_size() > 0
+            if self._queued or self._descriptor is None or size > SMALL:
+                self._queue(out, data)
+                return
+            try:
+                written = os.write(self._descriptor, data)
+            except OSError:  # the socket is full, or lost: the transport finds out which
+                written = 0
+            if written < size:
+                self._queue(out, data[written:])
+
+    def _queue(self, out: asyncio.Transport, data: bytes) -> None:
+        """Into the transport's queue, which costs more than the write itself."""
+        self._queued = True
+        out.write(data)
 
     def joined(self, out: asyncio.Transport) -> None:
         """The socket is here: what came early goes first, and the source is read from now on."""
@@ -193,14 +208,6 @@ class Link:
             self.source.pause_reading()
         else:
             self.source.resume_reading()
-
-
-def _at_once(descriptor: int, data: bytes) -> bytes:
-    """Write past the transport's queue, which costs more than the write itself; what is left of the data."""
-    try:
-        return data[os.write(descriptor, data) :]
-    except OSError:  # the socket is full, or lost: the transport finds out which
-        return data
 
 
 class _Place:
