@@ -133,6 +133,30 @@ async def _crowd(chunks: Any) -> None:
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_small_chunk_does_not_overtake_what_waits_though_the_socket_has_room_again(run: Callable[..., None]) -> None:
+    run(_room_again())
+
+
+async def _room_again() -> None:
+    near, far = socket.socketpair()
+    out = await _transport(near)
+    wire, said = Wire(joined=False), list[bytes]()
+    wire.out = out
+    wire.join()
+    while not out.get_write_buffer_size():
+        said.append(b"%05d" % len(said) * 800)
+        wire.link.feed(said[-1])
+    got = far.recv(1 << 20)  # the loop has not run since: the transport does not know of the room
+    said.append(b"last")
+    wire.link.feed(said[-1])
+    wire.link.ended()
+    reader, writer = await asyncio.open_connection(sock=far)
+    assert got + await reader.read(-1) == b"".join(said)
+    writer.close()
+    out.abort()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_a_write_to_a_socket_whose_peer_has_gone_is_told_by_the_transport(run: Callable[..., None]) -> None:
     run(_gone())
 
